@@ -1,0 +1,54 @@
+"""``entlink bundle``: make a bundle for another knowledge base, or check one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group("bundle", short_help="Make or check a bundle.")
+def command() -> None:
+    """Make a bundle for another knowledge base, or check one.
+
+    A bundle is one folder with everything that linking needs: knowledge base, models, thresholds.
+    """
+
+
+@command.command("create", short_help="Join a knowledge base with another bundle's models.")
+@click.option(
+    "--kb",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A knowledge base, as `entlink kb build` makes it.",
+)
+@click.option(
+    "--like",
+    default=None,
+    metavar="NAME|DIR",
+    help="The bundle whose models to use.  [default: the built-in bundle]",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to put the new bundle.",
+)
+def create(kb: Path, like: str | None, out: Path) -> None:
+    """Index the knowledge base in --kb with the models of --like; nothing is trained."""
+    from entlink.bundle import create_bundle
+
+    create_bundle(kb, like, out)
+    click.echo(f"{out}: made; use it with: entlink link --bundle {out} FILE")
+
+
+@command.command("verify", short_help="Check every file of a bundle.")
+@click.argument("bundle", metavar="DIR")
+def verify(bundle: str) -> None:
+    """Compare every file of the bundle in DIR with its checksum."""
+    from entlink.bundle import verify_bundle
+
+    verify_bundle(Path(bundle))
+    click.echo(f"{bundle}: whole and unchanged")

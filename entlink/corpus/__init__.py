@@ -1,0 +1,1 @@
+"""Documents in, links out: text files, JSONL, HTML."""
