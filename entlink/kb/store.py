@@ -1,0 +1,247 @@
+"""The knowledge base as one read-only SQLite file, shared between threads and processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from entlink.errors import BundleError, InputError
+from entlink.kb.aliases import normalise
+from entlink.records import Entity
+
+_T = TypeVar("_T")
+
+FILE_NAME = "kb.sqlite"
+SCHEMA_VERSION = 1
+_MAX_VARIABLES = 900  # older SQLite builds allow 999 in one statement
+_COLUMNS = (
+    "row, id, name, aliases, description, facts, types, type_names, popularity, degree, extra"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AliasHit:
+    """An entity that bears a name."""
+
+    row: int  # row of the entity in the knowledge base
+    prior: float  # share of this surface's counted uses that mean this entity; 0 if none is known
+    count: int = 0  # how many uses that share rests on: those that mean this entity
+
+
+class KnowledgeBase:
+    """Entities by id, row and name. Rows are 0..n-1, in the order in which they were built.
+
+    Opened read-only and immutable: many processes may read one file. Each process and thread
+    has its own connection, and a pickled knowledge base is reopened from its path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path  # the SQLite file
+        self._connections: dict[tuple[int, int], sqlite3.Connection] = {}
+        self._popularity: npt.NDArray[np.float32] | None = None
+        self._degree: npt.NDArray[np.int32] | None = None
+        self.info: dict[str, str | int] = self._read_info()
+
+    @classmethod
+    def open(cls, path: Path) -> KnowledgeBase:
+        """Open a KB folder or its SQLite file; InputError if there is none, BundleError if bad."""
+        path = Path(path)
+        file = path / FILE_NAME if path.is_dir() else path
+        if not file.is_file():
+            raise InputError(
+                f"{path}: no knowledge base here; make one with 'entlink kb build --out {path}'"
+            )
+        return cls(file.resolve())
+
+    def _read_info(self) -> dict[str, str | int]:
+        try:
+            rows = self._query("SELECT key, value FROM meta ORDER BY key")
+        except sqlite3.Error as error:
+            raise BundleError(
+                f"{self.path}: not a readable knowledge base ({error}); build it again"
+            ) from None
+        info: dict[str, str | int] = {
+            str(key): value if isinstance(value, int) else str(value) for key, value in rows
+        }
+        version = info.get("schema_version")
+        if not isinstance(version, int) or not isinstance(info.get("n_entities"), int):
+            raise BundleError(f"{self.path}: its meta table is incomplete; build it again")
+        if version > SCHEMA_VERSION:
+            raise BundleError(
+                f"{self.path}: made by a newer entlink (KB schema {version}, this one reads "
+                f"{SCHEMA_VERSION}); upgrade entlink"
+            )
+        return info
+
+    # -- connections ---------------------------------------------------------------------------
+
+    def _connection(self) -> sqlite3.Connection:
+        key = (os.getpid(), threading.get_ident())  # never use a connection made before a fork
+        connection = self._connections.get(key)
+        if connection is None:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro&immutable=1",
+                uri=True,
+                check_same_thread=False,  # only so that close() may close all of them
+            )
+            self._connections[key] = connection
+        return connection
+
+    def _query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        return self._connection().execute(sql, tuple(values)).fetchall()
+
+    def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        try:
+            return self._query(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise BundleError(
+                f"{self.path}: damaged knowledge base ({error}); build it again"
+            ) from None
+
+    def close(self) -> None:
+        """Close this process's connections; a later call opens new ones."""
+        for key in [key for key in self._connections if key[0] == os.getpid()]:
+            self._connections.pop(key).close()
+
+    def __enter__(self) -> KnowledgeBase:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[KnowledgeBase], tuple[Path]]:
+        return (KnowledgeBase, (self.path,))
+
+    # -- entities ------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return int(self.info["n_entities"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the content, stored when it was built."""
+        return str(self.info["digest"])
+
+    def by_id(self, id: str) -> Entity | None:
+        """The entity with this id, or None."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM entities WHERE id = ?", [id])
+        return _entity(rows[0]) if rows else None
+
+    def by_rows(self, rows: Sequence[int]) -> list[Entity]:
+        """The entities of these rows, in the order of `rows`; InputError for a row not there."""
+        found: dict[int, Entity] = {}
+        for part in _batches(sorted({int(row) for row in rows})):
+            sql = f"SELECT {_COLUMNS} FROM entities WHERE row IN ({_marks(part)})"
+            found.update((int(str(row[0])), _entity(row)) for row in self._read(sql, part))
+        try:
+            return [found[int(row)] for row in rows]
+        except KeyError as error:
+            raise InputError(
+                f"{self.path}: no row {error.args[0]}; rows are 0 to {len(self) - 1}"
+            ) from None
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The rows of those of `ids` that are in the knowledge base."""
+        found: dict[str, int] = {}
+        for part in _batches(list(dict.fromkeys(ids))):
+            sql = f"SELECT id, row FROM entities WHERE id IN ({_marks(part)})"
+            found.update((str(id), int(str(row))) for id, row in self._read(sql, part))
+        return found
+
+    def iterate(self, *, batch_size: int = 1000) -> Iterator[list[Entity]]:
+        """All entities in row order, `batch_size` at a time."""
+        sql = f"SELECT {_COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
+        for start in range(0, len(self), batch_size):
+            yield [_entity(row) for row in self._read(sql, [start, start + batch_size])]
+
+    @property
+    def popularity(self) -> npt.NDArray[np.float32]:
+        """Log10 popularity by row, shape (n,); NaN where it is not known."""
+        if self._popularity is None:
+            rows = self._read("SELECT popularity FROM entities ORDER BY row")
+            self._popularity = np.array(
+                [np.nan if value is None else value for (value,) in rows], dtype=np.float32
+            )
+        return self._popularity
+
+    @property
+    def degree(self) -> npt.NDArray[np.int32]:
+        """Number of relations by row, shape (n,)."""
+        if self._degree is None:
+            rows = self._read("SELECT degree FROM entities ORDER BY row")
+            self._degree = np.array([value for (value,) in rows], dtype=np.int32)
+        return self._degree
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def by_aliases(self, surfaces: Sequence[str]) -> dict[str, list[AliasHit]]:
+        """The entities that bear each surface, by falling prior, then popularity, then id.
+
+        Every given surface is a key; surfaces are compared as `normalise` folds them.
+        """
+        keys = {surface: normalise(surface) for surface in surfaces}
+        hits: dict[str, list[AliasHit]] = {}
+        for part in _batches(sorted(set(keys.values()))):
+            sql = (
+                "SELECT a.alias, a.row, a.prior, a.count FROM aliases AS a "
+                "JOIN entities AS e ON e.row = a.row "
+                f"WHERE a.alias IN ({_marks(part)}) "
+                "ORDER BY a.alias, a.prior DESC, e.popularity DESC NULLS LAST, e.id"
+            )
+            for alias, row, prior, count in self._read(sql, part):
+                hit = AliasHit(int(str(row)), float(str(prior)), int(str(count)))
+                hits.setdefault(str(alias), []).append(hit)
+        return {surface: list(hits.get(key, ())) for surface, key in keys.items()}
+
+    def search(self, text: str, *, limit: int = 20) -> list[Entity]:
+        """Entities whose name or alias is `text`, then those that have one starting with it."""
+        key = normalise(text)
+        if not key:
+            return []
+        exact = [hit.row for hit in self.by_aliases([text])[text]][:limit]
+        sql = (
+            "SELECT a.row FROM aliases AS a JOIN entities AS e ON e.row = a.row "
+            "WHERE a.alias >= ? AND a.alias < ? GROUP BY a.row "
+            "ORDER BY max(e.popularity) DESC NULLS LAST, max(e.degree) DESC, e.id LIMIT ?"
+        )
+        prefixed = self._read(sql, [key, key + "\U0010ffff", limit])
+        rows = dict.fromkeys([*exact, *(int(str(row)) for (row,) in prefixed)])
+        return self.by_rows(list(rows)[:limit])
+
+
+def _entity(row: tuple[object, ...]) -> Entity:
+    _, id, name, aliases, description, facts, types, type_names, popularity, degree, extra = row
+    return Entity(
+        id=str(id),
+        name=str(name),
+        aliases=_strings(aliases),
+        description=None if description is None else str(description),
+        facts=str(facts),
+        types=_strings(types),
+        type_names=_strings(type_names),
+        popularity=popularity if isinstance(popularity, float) else None,
+        degree=int(str(degree)),
+        extra=orjson.loads(str(extra)) if extra else {},
+    )
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(orjson.loads(str(value))) if value else ()
+
+
+def _batches(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), _MAX_VARIABLES):
+        yield values[start : start + _MAX_VARIABLES]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
