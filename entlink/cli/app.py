@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -49,6 +50,18 @@ class LazyGroup(click.Group):
             return None
         assert isinstance(command, click.Command), COMMANDS[cmd_name]
         return command
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:  # --help and --version write from here
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise _PipeClosed from error
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -73,7 +73,8 @@ def print_plain(document: LinkedDocument, describe: Describe) -> None:
 
 def visible(text: str) -> str:
     """Text as one line that cannot steer a terminal: blanks joined, unprintable characters gone."""
-    return " ".join("".join(c for c in part if c.isprintable()) for part in text.split())
+    kept = (c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    return " ".join("".join(kept).split())
 
 
 def _answer(link: Link, describe: Describe) -> tuple[str, str, str]:
