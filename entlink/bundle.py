@@ -1,0 +1,177 @@
+"""A bundle: one folder with everything a linker needs, each file with its checksum.
+
+    manifest.json   format, version of entlink, and for each file its size and SHA-256
+    kb.sqlite       the knowledge base
+    retriever/      the dual encoder
+    reranker/       the cross-encoder, a Hugging Face folder
+    detector/       the recogniser, a spaCy pipeline
+    decision.json   calibration and thresholds
+    MODEL_CARD.md   what it was trained on and how good it is
+
+Vectors and index follow from these; they are made at first use and kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import entlink
+from entlink.errors import BundleError, InputError
+from entlink.kb.store import KnowledgeBase
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+BUILTIN = "builtin"
+MANIFEST = "manifest.json"
+_REQUIRED = ("kb.sqlite", "retriever/config.json", "retriever/weights.safetensors", "decision.json")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle whose files are as the manifest says."""
+
+    path: Path
+    files: Mapping[str, str]  # relative path -> SHA-256
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything in it."""
+        listing = "".join(f"{name} {digest}\n" for name, digest in sorted(self.files.items()))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+    @property
+    def index_digest(self) -> str:
+        """SHA-256 over what the vectors depend on: the KB and the retriever."""
+        names = [n for n in sorted(self.files) if n == "kb.sqlite" or n.startswith("retriever/")]
+        listing = "".join(f"{name} {self.files[name]}\n" for name in names)
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Is there such a file, or a folder of files?"""
+        return any(file == name or file.startswith(f"{name}/") for file in self.files)
+
+
+def builtin_path() -> Path:
+    """Where the built-in bundle lies: in the installed package, or in the checkout."""
+    package = Path(entlink.__file__).parent
+    installed = package / "_builtin"
+    return installed if installed.is_dir() else package.parent / "kb" / "builtin"
+
+
+def open_bundle(name_or_path: str | Path | None = None) -> Bundle:
+    """The built-in bundle (None or "builtin") or the one in a folder, every file checked.
+
+    Raises BundleError where there is none, where a file is missing or changed, or where a newer
+    version of entlink made it.
+    """
+    if name_or_path is None or name_or_path == BUILTIN:
+        path = builtin_path()
+    else:
+        path = Path(name_or_path)
+    if not (path / MANIFEST).is_file():
+        raise BundleError(
+            f"{name_or_path or path}: no bundle of this name and no folder with a {MANIFEST}; "
+            f"use {BUILTIN!r}, or make one with 'entlink bundle create'"
+        )
+    return verify_bundle(path)
+
+
+def verify_bundle(path: Path) -> Bundle:
+    """Compare every file with the manifest; returns the bundle or raises BundleError."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["format"]
+        files = {str(n): (int(f["bytes"]), str(f["sha256"])) for n, f in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{path / MANIFEST}: not a bundle's manifest ({error!r}); make the bundle again"
+        ) from error
+    if not isinstance(version, int) or version > FORMAT:
+        raise BundleError(
+            f"{path}: made by a newer entlink ({manifest.get('entlink')}, bundle format {version}; "
+            f"this one reads {FORMAT}); upgrade entlink"
+        )
+    for name in _REQUIRED:
+        if name not in files:
+            raise BundleError(f"{path}: its manifest lacks {name}; make the bundle again")
+    for name, (n_bytes, digest) in files.items():
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{file}: missing; copy the bundle again")
+        if file.stat().st_size != n_bytes or file_digest(file) != digest:
+            raise BundleError(f"{file}: not what the bundle's manifest says; copy the bundle again")
+    return Bundle(path, {name: digest for name, (_, digest) in files.items()})
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(path: Path) -> Bundle:
+    """List every file in the folder with size and checksum; makes the folder a bundle."""
+    names = sorted(
+        file.relative_to(path).as_posix()
+        for file in path.rglob("*")
+        if file.is_file() and file.name != MANIFEST and not file.name.startswith(".")
+    )
+    files = {n: {"bytes": (path / n).stat().st_size, "sha256": file_digest(path / n)} for n in names}
+    manifest = {"format": FORMAT, "entlink": entlink.__version__, "files": files}
+    temporary = path / f".{MANIFEST}.tmp"
+    temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, path / MANIFEST)
+    return verify_bundle(path)
+
+
+def create_bundle(kb: Path, like: str | Path | None, out: Path) -> Bundle:
+    """A bundle of this knowledge base and that bundle's models; nothing is trained.
+
+    ``out`` must not exist yet; it appears whole or not at all.
+    """
+    base = open_bundle(like)
+    source = KnowledgeBase.open(kb).path
+    if out.exists():
+        raise InputError(f"{out}: exists already; name a folder that does not")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        made = Path(folder) / "bundle"
+        made.mkdir()
+        for name in base.files:
+            if name not in ("kb.sqlite", "MODEL_CARD.md"):
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(base.path / name, made / name)
+        shutil.copyfile(source, made / "kb.sqlite")
+        write_manifest(made)
+        os.replace(made, out)
+    return verify_bundle(out)
+
+
+def cache_dir() -> Path:
+    """The folder for what can be made again: $ENTLINK_CACHE, else the platform's habit.
+
+    Where that cannot be written (a read-only home), a folder of this user under the temporary directory.
+    """
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("ENTLINK_CACHE")
+    wanted = Path(chosen) if chosen else user_cache_path("entlink", appauthor=False)
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    for folder in (wanted, Path(tempfile.gettempdir()) / f"entlink-{user}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError as error:
+            log.info("%s: cannot be written (%s); trying another cache folder", folder, error)
+    raise BundleError(f"{wanted}: the cache cannot be written; set ENTLINK_CACHE to a folder that can")

@@ -1,0 +1,170 @@
+"""From scores to probabilities and links: calibration, NIL, and which pairs are worth reading.
+
+Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and the KB
+say; it decides which candidates the cross-encoder reads. The second sees the cross-encoder's logits too,
+and shares out among the candidates that were read the probability that the first gave them. So all
+probabilities of a mention, NIL's included, always sum to one, whatever was read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entlink.errors import BundleError
+
+Floats = NDArray[np.float64]
+
+CANDIDATE_FEATURES = (
+    "cosine",
+    "cosine_gap",  # to the best candidate
+    "is_alias",  # the KB knows the surface as a name of it
+    "only_alias",  # and of it alone
+    "prior",
+    "log_prior",
+    "popularity",
+    "popularity_known",
+    "popularity_gap",  # to the most popular candidate that bears the name
+    "degree",
+    "logit",
+    "logit_gap",  # to the best of the others read
+)
+NIL_FEATURES = ("bias", "best_cosine", "no_alias", "best_logit")
+_N_FIRST = len(CANDIDATE_FEATURES) - 2  # those known before reading
+_N_NIL_FIRST = len(NIL_FEATURES) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one mention's k candidates before any pair is read; all arrays are (k,)."""
+
+    cosines: NDArray[np.float32]
+    is_alias: NDArray[np.bool_]
+    priors: NDArray[np.float32]
+    popularity: NDArray[np.float32]  # NaN where unknown
+    degree: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The fitted weights and the settings of the decision."""
+
+    first: tuple[float, ...]
+    first_nil: tuple[float, ...]
+    final: tuple[float, ...]
+    final_nil: tuple[float, ...]
+    nil_threshold: float = 0.5  # a link needs at least this probability
+    max_pairs: int = 16  # read for a mention
+    read_mass: float = 0.98  # read candidates until the first model's probabilities sum to this
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Decision:
+        """Read what ``save`` wrote. Raises BundleError if it does not fit this version."""
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            values = {f.name: raw[f.name] for f in fields(cls)}
+            weights = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+            decision = cls(**(values | weights))
+            sizes = [len(decision.first), len(decision.final), len(decision.first_nil)]
+            if sizes != [_N_FIRST, len(CANDIDATE_FEATURES), _N_NIL_FIRST]:
+                raise ValueError("its weights have other sizes")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(
+                f"{path}: not a decision file of this version ({error!r}); make the bundle again"
+            ) from error
+        return decision
+
+
+def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
+    """Features of the candidates (k, 10) and of NIL (3,) before reading."""
+    e = evidence
+    k = len(e.cosines)
+    if not k:
+        return np.zeros((0, _N_FIRST)), np.asarray([1.0, -1.0, 1.0])
+    known = np.isfinite(e.popularity)
+    popularity = np.where(known, e.popularity, 0.0) / 4.0
+    named = popularity[e.is_alias]
+    gap = np.where(e.is_alias, popularity - (named.max() if len(named) else 0.0), 0.0)
+    columns = (
+        e.cosines,
+        e.cosines - e.cosines.max(),
+        e.is_alias,
+        e.is_alias & (e.is_alias.sum() == 1),
+        e.priors,
+        np.where(e.priors > 0, np.log(np.maximum(e.priors, 0.01)), np.log(0.01)),
+        popularity,
+        known,
+        gap,
+        np.log1p(e.degree) / 4.0,
+    )
+    x = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+    nil = np.asarray([1.0, float(e.cosines.max()), float(not e.is_alias.any())])
+    return x, nil
+
+
+def final_features(
+    first: Floats, nil: Floats, logits: NDArray[np.float32]
+) -> tuple[Floats, Floats]:
+    """The same with what the cross-encoder said, for the candidates that it read: (n, 12) and (4,)."""
+    values = np.asarray(logits, dtype=np.float64)
+    gap = np.zeros_like(values)
+    for i in range(len(values)):
+        others = np.delete(values, i)
+        gap[i] = values[i] - (others.max() if len(others) else 0.0)
+    x = np.concatenate([first, values[:, None] / 4.0, gap[:, None] / 4.0], axis=1)
+    best = values.max() / 4.0 if len(values) else 0.0
+    return x, np.concatenate([nil, [best]])
+
+
+def first_probabilities(decision: Decision, evidence: Evidence) -> Floats:
+    """Probabilities of the k candidates and, last, of NIL, before reading: (k + 1,)."""
+    x, nil = first_features(evidence)
+    return _softmax(x @ np.asarray(decision.first), nil @ np.asarray(decision.first_nil))
+
+
+def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
+    """Which candidates the cross-encoder should read: the fewest that hold ``read_mass``, best first.
+
+    Of one certain candidate nothing is read; at most ``max_pairs`` are.
+    """
+    candidates = probabilities[:-1]
+    order = np.argsort(-candidates, kind="stable")[: decision.max_pairs]
+    mass = np.cumsum(candidates[order])
+    needed = decision.read_mass * candidates.sum()
+    n = int(np.searchsorted(mass, needed) + 1)
+    if n <= 1 and len(order) and candidates[order[0]] >= decision.read_mass:
+        return order[:0]
+    return order[:n]
+
+
+def final_probabilities(
+    decision: Decision,
+    evidence: Evidence,
+    first: Floats,
+    read: NDArray[np.int64],
+    logits: NDArray[np.float32],
+) -> Floats:
+    """Probabilities (k + 1,), NIL last, after the candidates ``read`` were given these logits."""
+    if not len(read):
+        return first
+    x, nil = first_features(evidence)
+    x, nil = final_features(x[read], nil, logits)
+    shares = _softmax(x @ np.asarray(decision.final), nil @ np.asarray(decision.final_nil))
+    among = np.append(read, len(first) - 1)
+    result = first.copy()
+    result[among] = shares * first[among].sum()
+    return result
+
+
+def _softmax(candidates: Floats, nil: float) -> Floats:
+    scores = np.append(candidates, nil)
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum())

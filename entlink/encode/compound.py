@@ -1,0 +1,98 @@
+"""The parts of a tower (Gillick et al. 2019, "DEER"): text encoder, sparse-ID encoder, compound encoder."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from entlink.encode.features import Bags, Ragged, join_ragged
+
+
+class Embedder(nn.Module):
+    """The one table of hashed n-gram embeddings that all text encoders share."""
+
+    def __init__(self, *, rows: int, dim: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(rows, dim)
+        nn.init.normal_(self.table.weight, std=dim**-0.5)
+
+    def forward(self, texts: Sequence[Bags]) -> list[Tensor]:
+        """For each of the sequences of n texts, their averages side by side: (n, kinds * dim).
+
+        A text without features of a kind averages to zero. All bags go through one look-up, since its
+        gradient is as large as the table: once a tower is ten times faster than once a bag.
+        """
+        bags = [bag for text in texts for bag in text.kinds()]
+        joined = join_ragged(bags)
+        weight = self.table.weight
+        means = functional.embedding_bag(
+            torch.from_numpy(joined.ids).to(weight.device),
+            weight,
+            torch.from_numpy(joined.offsets[:-1]).to(weight.device),
+            mode="mean",
+        )
+        parts = iter(means.split([len(bag) for bag in bags]))
+        return [torch.cat([next(parts) for _ in text.kinds()], dim=1) for text in texts]
+
+
+class TextEncoder(nn.Module):
+    """Averages of unigrams, of bigrams and (for names) of character n-grams, then one layer."""
+
+    def __init__(self, *, dim: int, kinds: int, out: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(dim * kinds, out)
+
+    def forward(self, means: Tensor) -> Tensor:
+        """(n, kinds * dim), from an Embedder -> (n, out)"""
+        return cast(Tensor, functional.gelu(self.layer(means)))
+
+
+class SparseEncoder(nn.Module):
+    """Average of ID embeddings, one layer. IDs are hashed, so those of another KB do not crash."""
+
+    def __init__(self, *, rows: int, dim: int, out: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(rows, dim)
+        nn.init.normal_(self.table.weight, std=dim**-0.5)
+        self.layer = nn.Linear(dim, out)
+
+    def forward(self, bag: Ragged) -> Tensor:
+        """(n sets of IDs) -> (n, out); an empty set is a zero average."""
+        mean = functional.embedding_bag(
+            torch.from_numpy(bag.ids).to(self.table.weight.device),
+            self.table.weight,
+            torch.from_numpy(bag.offsets[:-1]).to(self.table.weight.device),
+            mode="mean",
+        )
+        return cast(Tensor, functional.gelu(self.layer(mean)))
+
+
+def hash_ids(sets: Sequence[Sequence[str]], *, rows: int) -> Ragged:
+    """IDs to table rows, the same in every process and on every platform."""
+    ids = [zlib.crc32(item.encode()) % rows for items in sets for item in items if item]
+    lengths = [sum(1 for item in items if item) for items in sets]
+    return Ragged(
+        np.asarray(ids, dtype=np.int32),
+        np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64),
+    )
+
+
+class CompoundEncoder(nn.Module):
+    """Concatenate the parts, then two feed-forward layers."""
+
+    def __init__(self, *, parts: int, hidden: int, out: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(parts, hidden)
+        self.second = nn.Linear(hidden, out)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, parts: Sequence[Tensor]) -> Tensor:
+        """n parts of (batch, size_i) -> (batch, out)"""
+        joined = self.dropout(torch.cat(list(parts), dim=1))
+        return cast(Tensor, self.second(self.dropout(functional.gelu(self.first(joined)))))

@@ -1,0 +1,213 @@
+"""The compound dual encoder: a mention tower and an entity tower that meet only in a cosine.
+
+Nested as in Gillick et al. (2019): contexts -> context; context + span + label -> mention;
+description + types + popularity -> content; content + name -> entity. Both towers add a straight path from
+the name, so that a name which is spelt alike is near from the first step of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from entlink.encode.compound import (
+    CompoundEncoder,
+    Embedder,
+    SparseEncoder,
+    TextEncoder,
+    hash_ids,
+)
+from entlink.encode.features import Bags, Ragged, featurise
+from entlink.errors import BundleError
+from entlink.inputs import EntityInput, MentionInput, entity_numbers
+
+N_NUMBERS = 3  # what inputs.entity_numbers gives
+
+
+@dataclass(frozen=True, slots=True)
+class DualEncoderConfig:
+    """Every size of the dual encoder."""
+
+    table_rows: int = 1 << 17  # a power of two
+    embedding: int = 96
+    text: int = 200  # output of a text encoder
+    hidden: int = 300
+    vector: int = 128
+    sparse_rows: int = 4096
+    sparse: int = 50
+    char_lengths: tuple[int, ...] = (3, 4)
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class MentionFeatures:
+    """The mention tower's input for n mentions."""
+
+    span: Bags
+    left: Bags
+    right: Bags
+    sentence: Bags
+    label: Ragged
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    def take(self, rows: NDArray[np.int64]) -> MentionFeatures:
+        """The given mentions, in the given order."""
+        return MentionFeatures(
+            self.span.take(rows),
+            self.left.take(rows),
+            self.right.take(rows),
+            self.sentence.take(rows),
+            self.label.take(rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFeatures:
+    """The entity tower's input for n (entity, surface) pairs."""
+
+    name: Bags
+    description: Bags
+    types: Ragged
+    numbers: NDArray[np.float32]  # (n, 3)
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def take(self, rows: NDArray[np.int64]) -> EntityFeatures:
+        """The given entities, in the given order."""
+        return EntityFeatures(
+            self.name.take(rows),
+            self.description.take(rows),
+            self.types.take(rows),
+            self.numbers[rows],
+        )
+
+
+class DualEncoder(nn.Module):
+    """Mentions and entities to unit vectors whose inner product is their cosine."""
+
+    def __init__(self, config: DualEncoderConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.embedder = Embedder(rows=c.table_rows, dim=c.embedding)
+        sizes = {"dim": c.embedding, "out": c.text}
+        self.name_text = TextEncoder(kinds=3, **sizes)  # of both towers
+        self.context_text = TextEncoder(kinds=2, **sizes)
+        self.description_text = TextEncoder(kinds=2, **sizes)
+        self.labels = SparseEncoder(rows=64, dim=c.sparse, out=c.sparse)
+        self.types = SparseEncoder(rows=c.sparse_rows, dim=c.sparse, out=c.sparse)
+        nested = {"hidden": c.hidden, "dropout": c.dropout}
+        self.context = CompoundEncoder(parts=3 * c.text, out=c.text, **nested)
+        self.mention = CompoundEncoder(parts=2 * c.text + c.sparse, out=c.vector, **nested)
+        self.content = CompoundEncoder(parts=c.text + c.sparse + N_NUMBERS, out=c.text, **nested)
+        self.entity = CompoundEncoder(parts=2 * c.text, out=c.vector, **nested)
+        self.name_path = nn.Linear(c.text, c.vector, bias=False)
+        self.log_scale = nn.Parameter(torch.tensor(3.0))  # of the cosine, in training
+
+    def mention_features(self, mentions: Sequence[MentionInput]) -> MentionFeatures:
+        """Hash the texts; no learnt part, so it can be done once before training."""
+        rows, chars = self.config.table_rows, self.config.char_lengths
+        return MentionFeatures(
+            span=featurise([m.span for m in mentions], rows=rows, chars=chars),
+            left=featurise([m.left for m in mentions], rows=rows),
+            right=featurise([m.right for m in mentions], rows=rows),
+            sentence=featurise([m.sentence for m in mentions], rows=rows),
+            label=hash_ids([[m.label] for m in mentions], rows=64),
+        )
+
+    def entity_features(self, entities: Sequence[EntityInput]) -> EntityFeatures:
+        """The same for entities."""
+        rows, chars = self.config.table_rows, self.config.char_lengths
+        return EntityFeatures(
+            name=featurise([e.name for e in entities], rows=rows, chars=chars),
+            description=featurise([e.description for e in entities], rows=rows),
+            types=hash_ids([e.types for e in entities], rows=self.config.sparse_rows),
+            numbers=np.asarray([entity_numbers(e) for e in entities], dtype=np.float32).reshape(
+                -1, N_NUMBERS
+            ),
+        )
+
+    def mention_vectors(self, features: MentionFeatures) -> Tensor:
+        """(n mentions) -> (n, vector), unit length."""
+        f = features
+        name, *contexts = self.embedder([f.span, f.left, f.right, f.sentence])
+        span = self.name_text(name)
+        context = self.context([self.context_text(means) for means in contexts])
+        mixed = self.mention([functional.gelu(context), span, self.labels(f.label)])
+        return functional.normalize(mixed + self.name_path(span), dim=1)
+
+    def entity_vectors(self, features: EntityFeatures) -> Tensor:
+        """(n surfaces of entities) -> (n, vector), unit length."""
+        f = features
+        name_means, description_means = self.embedder([f.name, f.description])
+        name = self.name_text(name_means)
+        numbers = torch.from_numpy(f.numbers).to(name.device)
+        content = self.content([self.description_text(description_means), self.types(f.types), numbers])
+        mixed = self.entity([functional.gelu(content), name])
+        return functional.normalize(mixed + self.name_path(name), dim=1)
+
+    @torch.inference_mode()
+    def encode_mentions(self, mentions: Sequence[MentionInput]) -> NDArray[np.float32]:
+        """Unit vectors of mentions, (n, vector), in evaluation mode."""
+        self.eval()
+        if not mentions:
+            return np.zeros((0, self.config.vector), dtype=np.float32)
+        return np.asarray(self.mention_vectors(self.mention_features(mentions)).cpu().numpy())
+
+    @torch.inference_mode()
+    def encode_entities(self, entities: Sequence[EntityInput]) -> NDArray[np.float32]:
+        """Unit vectors of entities, (n, vector), in evaluation mode."""
+        self.eval()
+        if not entities:
+            return np.zeros((0, self.config.vector), dtype=np.float32)
+        return np.asarray(self.entity_vectors(self.entity_features(entities)).cpu().numpy())
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and weights.safetensors; the big table as int8 with one scale a row."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(self.config), indent=2, sort_keys=True)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        state: dict[str, Tensor] = {}
+        for name, tensor in sorted(self.state_dict().items()):
+            if name == _TABLE:
+                scale = tensor.abs().amax(dim=1).clamp_min(1e-12) / 127
+                state[name] = (tensor / scale[:, None]).round().to(torch.int8).contiguous()
+                state[_TABLE_SCALE] = scale.half()
+            else:
+                state[name] = tensor.half().contiguous()
+        save_file(state, folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> DualEncoder:
+        """Read what ``save`` wrote. Raises BundleError if it does not fit."""
+        try:
+            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            raw["char_lengths"] = tuple(raw["char_lengths"])
+            config = DualEncoderConfig(**raw)
+            state = load_file(folder / "weights.safetensors")
+            scale = state.pop(_TABLE_SCALE).float()
+            state = {name: tensor.float() for name, tensor in state.items()}
+            state[_TABLE] *= scale[:, None]
+            with torch.device("meta"):
+                model = cls(config)
+            model.load_state_dict(state, assign=True)
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise BundleError(
+                f"{folder}: not a retriever of this version ({error}); make the bundle again"
+            ) from error
+        return model.eval()
+
+
+_TABLE = "embedder.table.weight"
+_TABLE_SCALE = "embedder.table.scale"

@@ -1,0 +1,109 @@
+"""The only place where mentions and entities become model input; training and serving both call it.
+
+Everything here is text in, text out: no model, no KB. The fields are those of Gillick et al. (2019):
+a mention is its span, left context, right context and sentence plus a label; an entity is its name
+and a description plus its categories.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from entlink.records import Entity
+
+CONTEXT_CHARS = 200  # on each side of the mention
+HEAD_CHARS = 100  # of the document's start: what the text is about
+SENTENCE_CHARS = 300  # a sentence reaches at most this far on each side
+MAX_SURFACES = 12  # names by which one entity can be retrieved
+
+_SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class MentionInput:
+    """The five inputs of the mention tower."""
+
+    span: str
+    left: str
+    right: str
+    sentence: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityInput:
+    """The inputs of the entity tower, for one of the entity's names."""
+
+    name: str
+    description: str
+    types: tuple[str, ...]
+    popularity: float | None
+    degree: int
+
+
+def mention_input(text: str, start: int, end: int, *, label: str = "") -> MentionInput:
+    """The mention ``text[start:end]`` with its context, each side cut at a word's edge."""
+    before = max(0, start - CONTEXT_CHARS)
+    left, right = text[before:start], text[end : end + CONTEXT_CHARS]
+    if before > 0:
+        left = left[left.find(" ") + 1 :]
+        head = text[: min(HEAD_CHARS, before)]
+        left = head[: head.rfind(" ") + 1] + left
+    if end + CONTEXT_CHARS < len(text):
+        cut = right.rfind(" ")
+        right = right if cut < 0 else right[:cut]
+    return MentionInput(text[start:end], left, right, sentence_around(text, start, end), label)
+
+
+def sentence_around(text: str, start: int, end: int) -> str:
+    """The sentence that holds the mention, by punctuation and line ends; at most 300 characters a side."""
+    before, after = text[max(0, start - SENTENCE_CHARS) : start], text[end : end + SENTENCE_CHARS]
+    begins = 0
+    for match in _SENTENCE_END.finditer(before):
+        begins = match.end()
+    stop = _SENTENCE_END.search(after)
+    return before[begins:] + text[start:end] + (after[: stop.start() + 1] if stop else after)
+
+
+def entity_description(entity: Entity) -> str:
+    """What the entity is: its description, its facts and the names of its types, as one text."""
+    parts = (entity.description or "", entity.facts, ", ".join(entity.type_names))
+    return "; ".join(part for part in parts if part)
+
+
+def surfaces(entity: Entity) -> list[str]:
+    """The names under which the entity is indexed: its name first, then its aliases, without repeats."""
+    return list(dict.fromkeys((entity.name, *entity.aliases)))[:MAX_SURFACES]
+
+
+def entity_inputs(entity: Entity) -> list[EntityInput]:
+    """One input for each surface; an entity's score is the best of them (Luan et al. 2021, ME-BERT)."""
+    text = entity_description(entity)
+    return [
+        EntityInput(name, text, entity.types, entity.popularity, entity.degree)
+        for name in surfaces(entity)
+    ]
+
+
+def entity_numbers(item: EntityInput) -> tuple[float, float, float]:
+    """Popularity, whether it is known, and the number of relations, each of the order of one."""
+    known = item.popularity is not None
+    popularity = (item.popularity or 0.0) / 4.0
+    return popularity, float(known), math.log1p(item.degree) / 4.0
+
+
+def pair_context(text: str, start: int, end: int) -> tuple[str, str, str]:
+    """Left context, span and right context for the cross-encoder, which cuts them to its token budget."""
+    item = mention_input(text, start, end)
+    return item.left, item.span, item.right
+
+
+def pair_entity(entity: Entity) -> tuple[str, str]:
+    """Name and description for the cross-encoder; other names come last, where the budget may cut."""
+    text = entity_description(entity)
+    others = [alias for alias in entity.aliases if alias != entity.name][:3]
+    if others:
+        text = f"{text}; also {', '.join(others)}"
+    return entity.name, text

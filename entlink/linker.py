@@ -1,0 +1,281 @@
+"""The main path: detect -> retrieve -> rerank -> decide. Read this first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entlink import decide
+from entlink.bundle import Bundle, open_bundle
+from entlink.errors import ConfigError, InputError
+from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
+from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
+from entlink.vectors import load_retriever
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+    from entlink.detect import Detector
+    from entlink.rerank.cross_encoder import CrossEncoder
+    from entlink.retrieve.dense import Retrieved, Retriever
+
+_MENTIONS_AT_A_TIME = 512  # bounds memory, whatever the length of a document
+N_CANDIDATES = 100  # retrieved for a mention
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """All k candidates of one mention, best first, and what each stage said of them."""
+
+    retrieved: Retrieved
+    first: NDArray[np.float64]  # (k + 1,) probabilities before reading, NIL last
+    logits: NDArray[np.float32]  # (k,) the reranker's, NaN where the pair was not read
+    probabilities: NDArray[np.float64]  # (k + 1,) NIL last
+
+    def order(self) -> NDArray[np.int64]:
+        """Places of the candidates by falling probability, ties by KB row."""
+        return np.lexsort((self.retrieved.rows, -self.probabilities[:-1]))
+
+
+class Linker:
+    """Finds the mentions in texts and links each to an entity of the bundle's KB, or to NIL."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        kb: KnowledgeBase,
+        retriever: Retriever,
+        reranker: CrossEncoder | None,
+        decision: decide.Decision,
+    ) -> None:
+        self.bundle = bundle
+        self.kb = kb
+        self.retriever = retriever
+        self.reranker = reranker
+        self.decision = decision
+
+    @classmethod
+    def load(
+        cls, bundle: str | Path | None = None, *, device: str = "auto", threads: int | None = None
+    ) -> Linker:
+        """The built-in bundle, or the one in a folder; vectors and index are made at first use."""
+        from entlink.rerank.cross_encoder import CrossEncoder
+
+        opened = open_bundle(bundle)
+        chosen = _device(device, threads)
+        kb = KnowledgeBase.open(opened.path)
+        reranker = None
+        if opened.has("reranker"):
+            reranker = CrossEncoder.load(opened.path / "reranker")
+            reranker.model.to(chosen)
+        decision = decide.Decision.load(opened.path / "decision.json")
+        return cls(opened, kb, load_retriever(opened, kb, device=chosen), reranker, decision)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What finds mentions; loaded when first needed, since it needs spaCy."""
+        from entlink.detect import Detector
+
+        has = self.bundle.has("detector")
+        return Detector.load(self.kb, self.bundle.path / "detector" if has else None)
+
+    @cached_property
+    def _nlp(self) -> Language:
+        """Splits texts into tokens; nothing else."""
+        import spacy
+
+        nlp = spacy.blank("en")
+        nlp.max_length = sys.maxsize  # long texts are no danger here: there is no parser
+        return nlp
+
+    def link(
+        self,
+        texts: str | Document | Sequence[str | Document],
+        *,
+        batch_size: int = 64,
+        n_candidates: int = 10,
+    ) -> list[LinkedDocument]:
+        """Link texts or documents; one result each, in the same order.
+
+        A document without mentions has them found. Each link carries its ``n_candidates`` best.
+        """
+        many = [texts] if isinstance(texts, str | Document) else texts
+        documents = (
+            Document(str(i), item) if isinstance(item, str) else item for i, item in enumerate(many)
+        )
+        return list(self.stream(documents, batch_size=batch_size, n_candidates=n_candidates))
+
+    def stream(
+        self, documents: Iterable[Document], *, batch_size: int = 64, n_candidates: int = 10
+    ) -> Iterator[LinkedDocument]:
+        """Link documents as they come, ``batch_size`` at a time, in order."""
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}; it must be at least 1")
+        source = iter(documents)
+        while batch := list(islice(source, batch_size)):
+            docs = [self._nlp.make_doc(document.text) for document in batch]
+            mentions = self._mentions(docs, [document.mentions for document in batch])
+            for document, links in zip(
+                batch, self.link_docs(docs, mentions, n_candidates=n_candidates), strict=True
+            ):
+                yield LinkedDocument(document.id, document.text, links)
+
+    def link_docs(
+        self,
+        docs: Sequence[Doc],
+        mentions: Sequence[Sequence[Mention]] | None = None,
+        *,
+        n_candidates: int = 10,
+    ) -> list[tuple[Link, ...]]:
+        """The links of spaCy Docs: of the mentions given for each, or of those that are found."""
+        if mentions is None:
+            mentions = self.detector.detect(docs)
+        flat = [(doc.text, m) for doc, found in zip(docs, mentions, strict=True) for m in found]
+        links: list[Link] = []
+        for begin in range(0, len(flat), _MENTIONS_AT_A_TIME):
+            some = flat[begin : begin + _MENTIONS_AT_A_TIME]
+            links += self._links(some, self.score(some), n_candidates)
+        rest = iter(links)
+        return [tuple(islice(rest, len(found))) for found in mentions]
+
+    def score(self, mentions: Sequence[tuple[str, Mention]]) -> list[Scored]:
+        """Retrieve, decide what to read, read it, and share out the probabilities.
+
+        Takes (text of the document, mention) pairs.
+        """
+        inputs = [mention_input(text, m.start, m.end, label=m.label) for text, m in mentions]
+        found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
+        evidence = [self._evidence(candidates) for candidates in found]
+        first = [decide.first_probabilities(self.decision, e) for e in evidence]
+        read = [self._to_read(probabilities) for probabilities in first]
+        logits = self._read(mentions, found, read)
+        scored = []
+        for r, e, p, places, values in zip(found, evidence, first, read, logits, strict=True):
+            final = decide.final_probabilities(self.decision, e, p, places, values)
+            all_logits = np.full(len(r.rows), np.nan, dtype=np.float32)
+            all_logits[places] = values
+            scored.append(Scored(r, p, all_logits, final))
+        return scored
+
+    def label(
+        self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]
+    ) -> list[list[Mention]]:
+        """Given mentions with the label that the recogniser gives to what they overlap."""
+        return self.detector.label_given([self._nlp.make_doc(text) for text in texts], mentions)
+
+    def _mentions(
+        self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]
+    ) -> list[Sequence[Mention]]:
+        """Given mentions get the label that the recogniser gives them; the others are found."""
+        for doc, mentions in zip(docs, given, strict=True):
+            for m in mentions or ():
+                if not 0 <= m.start < m.end <= len(doc.text):
+                    raise InputError(
+                        f"mention {m.start} to {m.end} does not lie in a text of {len(doc.text)} "
+                        "characters; offsets count characters, end exclusive"
+                    )
+        free = iter(self.detector.detect([d for d, m in zip(docs, given, strict=True) if m is None]))
+        bound = iter(
+            self.detector.label_given(
+                [d for d, m in zip(docs, given, strict=True) if m is not None],
+                [m for m in given if m is not None],
+            )
+        )
+        return [next(free) if mentions is None else next(bound) for mentions in given]
+
+    def _evidence(self, found: Retrieved) -> decide.Evidence:
+        return decide.Evidence(
+            cosines=found.cosines,
+            is_alias=found.is_alias,
+            priors=found.priors,
+            popularity=self.kb.popularity[found.rows],
+            degree=self.kb.degree[found.rows],
+        )
+
+    def _to_read(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        if self.reranker is None:
+            return np.zeros(0, dtype=np.int64)
+        return decide.to_read(self.decision, probabilities)
+
+    def _read(
+        self,
+        mentions: Sequence[tuple[str, Mention]],
+        found: Sequence[Retrieved],
+        read: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """The reranker's logits for the chosen places of each mention, in the order of ``read``."""
+        if self.reranker is None or not any(len(places) for places in read):
+            return [np.zeros(len(places), dtype=np.float32) for places in read]
+        chosen = [r.rows[places] for r, places in zip(found, read, strict=True)]
+        rows = np.unique(np.concatenate(chosen))
+        place = {int(row): i for i, row in enumerate(rows)}
+        logits = self.reranker.score(
+            [pair_context(text, m.start, m.end) for text, m in mentions],
+            [pair_entity(entity) for entity in self.kb.by_rows(rows.tolist())],
+            [(i, place[int(row)]) for i, some in enumerate(chosen) for row in some],
+        )
+        return np.split(logits, np.cumsum([len(some) for some in chosen])[:-1])
+
+    def _links(
+        self,
+        mentions: Sequence[tuple[str, Mention]],
+        scored: Sequence[Scored],
+        n_candidates: int,
+    ) -> list[Link]:
+        orders = [s.order()[:n_candidates] for s in scored]
+        kept = [s.retrieved.rows[order] for s, order in zip(scored, orders, strict=True)]
+        rows = np.unique(np.concatenate(kept)).tolist() if kept else []
+        entities = dict(zip(rows, self.kb.by_rows(rows), strict=True))
+        links = []
+        for (_, mention), s, order in zip(mentions, scored, orders, strict=True):
+            candidates = []
+            for place in order:
+                entity = entities[int(s.retrieved.rows[place])]
+                logit = float(s.logits[place])
+                candidates.append(
+                    Candidate(
+                        entity.id,
+                        entity.name,
+                        retriever_score=float(s.retrieved.cosines[place]),
+                        prior=float(s.retrieved.priors[place]),
+                        reranker_score=None if np.isnan(logit) else logit,
+                        probability=float(s.probabilities[place]),
+                    )
+                )
+            links.append(self._link(mention, tuple(candidates), float(s.probabilities[-1])))
+        return links
+
+    def _link(self, mention: Mention, candidates: tuple[Candidate, ...], nil: float) -> Link:
+        if candidates and candidates[0].probability >= self.decision.nil_threshold:
+            best = candidates[0]
+            return Link(mention, best.entity_id, best.name, best.probability, candidates)
+        return Link(mention, NIL, "", nil, candidates)
+
+
+def _device(name: str, threads: int | None) -> str:
+    import torch
+
+    from entlink.retrieve.index import use_threads
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+        use_threads(threads)
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu"
+        ) from error
+    return name

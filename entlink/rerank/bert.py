@@ -1,0 +1,177 @@
+"""BERT for sequence classification in plain PyTorch (Devlin et al. 2019).
+
+The same weights, names and results as Hugging Face's ``BertForSequenceClassification`` with one label, so a
+folder saved here loads there and the other way round (both tested). It is here because importing that class
+takes over two seconds, more than a whole ``entlink link`` of a short text may take.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from entlink.errors import BundleError
+
+
+@dataclass(frozen=True, slots=True)
+class BertConfig:
+    """The sizes that matter, under the names they have in a Hugging Face config.json."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, c: BertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(c.vocab_size, c.hidden_size)
+        self.position_embeddings = nn.Embedding(c.max_position_embeddings, c.hidden_size)
+        self.token_type_embeddings = nn.Embedding(c.type_vocab_size, c.hidden_size)
+        self.LayerNorm = nn.LayerNorm(c.hidden_size, eps=c.layer_norm_eps)
+        self.dropout = nn.Dropout(c.hidden_dropout_prob)
+
+    def forward(self, ids: Tensor, segments: Tensor) -> Tensor:
+        places = torch.arange(ids.shape[1], device=ids.device)
+        mixed = self.word_embeddings(ids) + self.token_type_embeddings(segments)
+        return cast(Tensor, self.dropout(self.LayerNorm(mixed + self.position_embeddings(places))))
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, c: BertConfig) -> None:
+        super().__init__()
+        self.heads = c.num_attention_heads
+        self.query = nn.Linear(c.hidden_size, c.hidden_size)
+        self.key = nn.Linear(c.hidden_size, c.hidden_size)
+        self.value = nn.Linear(c.hidden_size, c.hidden_size)
+        self.dropout = c.hidden_dropout_prob
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        n, length, size = x.shape
+        q, k, v = (
+            layer(x).view(n, length, self.heads, size // self.heads).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        drop = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+        return mixed.transpose(1, 2).reshape(n, length, size)
+
+
+class _Output(nn.Module):
+    def __init__(self, c: BertConfig, size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(size, c.hidden_size)
+        self.LayerNorm = nn.LayerNorm(c.hidden_size, eps=c.layer_norm_eps)
+        self.dropout = nn.Dropout(c.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        return cast(Tensor, self.LayerNorm(self.dropout(self.dense(x)) + residual))
+
+
+class _Dense(nn.Module):
+    def __init__(self, size: int, out: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(size, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.dense(x))
+
+
+class _Layer(nn.Module):
+    def __init__(self, c: BertConfig) -> None:
+        super().__init__()
+        self.attention = nn.ModuleDict(
+            {"self": _SelfAttention(c), "output": _Output(c, c.hidden_size)}
+        )
+        self.intermediate = _Dense(c.hidden_size, c.intermediate_size)
+        self.output = _Output(c, c.intermediate_size)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.attention["output"](self.attention["self"](x, mask), x)
+        return cast(Tensor, self.output(functional.gelu(self.intermediate(x)), x))
+
+
+class _Bert(nn.Module):
+    def __init__(self, c: BertConfig) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings(c)
+        layers = nn.ModuleList(_Layer(c) for _ in range(c.num_hidden_layers))
+        self.encoder = nn.ModuleDict({"layer": layers})
+        self.pooler = _Dense(c.hidden_size, c.hidden_size)
+
+
+class BertClassifier(nn.Module):
+    """Token ids to one logit a sequence."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = _Bert(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, ids: Tensor, segments: Tensor, is_token: Tensor) -> Tensor:
+        """ids, segments, is_token: (n, length); is_token is False on padding. -> (n,) logits"""
+        x = self.bert.embeddings(ids, segments)
+        mask = is_token[:, None, None, :]  # (n, 1, 1, length): every head and query sees the same keys
+        for layer in cast(nn.ModuleList, self.bert.encoder["layer"]):
+            x = layer(x, mask)
+        pooled = torch.tanh(self.bert.pooler(x[:, 0]))
+        return cast(Tensor, self.classifier(self.dropout(pooled)).squeeze(1))
+
+    def save(self, folder: Path) -> None:
+        """A Hugging Face sequence-classification folder (without tokenizer), weights in half precision."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = asdict(self.config) | {
+            "architectures": ["BertForSequenceClassification"],
+            "model_type": "bert",
+            "hidden_act": "gelu",
+            "attention_probs_dropout_prob": self.config.hidden_dropout_prob,
+            "id2label": {"0": "LABEL_0"},
+            "label2id": {"LABEL_0": 0},
+            "dtype": "float16",
+        }
+        text = json.dumps(config, indent=2, sort_keys=True)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        state = {name: t.half().contiguous() for name, t in sorted(self.state_dict().items())}
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    @classmethod
+    def load(cls, folder: Path) -> BertClassifier:
+        """Read a BERT folder; a base model without classifier gets a fresh one. Raises BundleError."""
+        try:
+            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            config = BertConfig(**{f.name: raw[f.name] for f in fields(BertConfig) if f.name in raw})
+            state = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+            if "classifier.weight" not in state:
+                state = {n if n.startswith("bert.") else f"bert.{n}": t for n, t in state.items()}
+                state["classifier.weight"] = torch.randn(1, config.hidden_size) * 0.02
+                state["classifier.bias"] = torch.zeros(1)
+            state.pop("bert.embeddings.position_ids", None)
+            model = cls._empty(config)
+            model.load_state_dict(state, assign=True)
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise BundleError(
+                f"{folder}: not a BERT folder that can be read ({error}); give a Hugging Face folder "
+                "of model_type bert with config.json and model.safetensors"
+            ) from error
+        return model.eval()
+
+    @classmethod
+    def _empty(cls, config: BertConfig) -> BertClassifier:
+        """Without spending time on random weights that are replaced at once."""
+        with torch.device("meta"):
+            return cls(config)

@@ -1,0 +1,222 @@
+"""Fitting the decision: weights on held-out training documents, the NIL threshold on dev.
+
+The held-out documents were seen neither by the retriever nor by the reranker in training, so their
+scores are as they will be on new text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from entlink import decide
+from entlink.encode.dual import DualEncoder
+from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
+from entlink.rerank.cross_encoder import CrossEncoder
+from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
+from entlink.train.data import Example, fold_of, read_examples
+
+log = logging.getLogger(__name__)
+
+_THRESHOLDS = np.arange(0.0, 0.96, 0.05)
+_BATCH = 64  # mentions
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationTraining:
+    """The config file of ``entlink train calibration``."""
+
+    kb: Path
+    retriever: Path
+    reranker: Path
+    mentions: tuple[Path, ...]
+    dev: tuple[Path, ...]
+    out: Path  # decision.json
+    hold_out: int = 16  # as in the retriever's and the reranker's training
+    max_pairs: int = 16
+    read_mass: float = 0.98
+    penalty: float = 1e-3  # of squared weights
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A mention with its candidates; gold is a place among them, k for NIL, -1 if it was missed."""
+
+    evidence: decide.Evidence
+    gold: int
+    read: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+def train_calibration(config: CalibrationTraining) -> dict[str, float]:
+    """Fit both models and the threshold, write ``config.out``; returns figures on dev."""
+    kb = KnowledgeBase.open(config.kb)
+    encoder = DualEncoder.load(config.retriever)
+    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
+    reranker = CrossEncoder.load(config.reranker)
+    held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
+    blank = decide.Decision((), (), (), (), 0.0, config.max_pairs, config.read_mass)
+    found, gold = _retrieve(kb, retriever, held_out)
+    decision = _fit_first(blank, config, kb, found, gold)
+    log.info("first model: %s %s", decision.first, decision.first_nil)
+    cases = _read(decision, kb, reranker, held_out, found, gold)
+    decision = _fit_final(decision, config, cases)
+    log.info("final model: %s %s", decision.final, decision.final_nil)
+    dev = read_examples(config.dev)
+    found, gold = _retrieve(kb, retriever, dev)
+    dev_cases = _read(decision, kb, reranker, dev, found, gold)
+    decision, figures = _choose_threshold(decision, dev_cases)
+    decision.save(config.out)
+    return figures
+
+
+def _retrieve(
+    kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Example]
+) -> tuple[list[Retrieved], list[int]]:
+    """Candidates, and the place of the gold one (k: not in the KB, -1: in the KB but missed)."""
+    rows = kb.rows_of(list({e.gold for e in examples}))
+    found: list[Retrieved] = []
+    for begin in range(0, len(examples), _BATCH):
+        some = examples[begin : begin + _BATCH]
+        found += retriever.retrieve(
+            [mention_input(e.text, e.start, e.end, label=e.label) for e in some]
+        )
+    gold = []
+    for e, candidates in zip(examples, found, strict=True):
+        places = np.flatnonzero(candidates.rows == rows.get(e.gold, -1))
+        missed = -1 if e.gold in rows else len(candidates.rows)
+        gold.append(int(places[0]) if len(places) else missed)
+    return found, gold
+
+
+def _evidence(kb: KnowledgeBase, found: Retrieved) -> decide.Evidence:
+    return decide.Evidence(
+        found.cosines, found.is_alias, found.priors, kb.popularity[found.rows], kb.degree[found.rows]
+    )
+
+
+def _read(
+    decision: decide.Decision,
+    kb: KnowledgeBase,
+    reranker: CrossEncoder,
+    examples: Sequence[Example],
+    found: Sequence[Retrieved],
+    gold: Sequence[int],
+) -> list[Case]:
+    """Read the ``max_pairs`` best of every mention, whatever the cascade would read."""
+    every = replace(decision, read_mass=2.0)
+    cases: list[Case] = []
+    for begin in range(0, len(examples), _BATCH):
+        some = slice(begin, begin + _BATCH)
+        evidence = [_evidence(kb, r) for r in found[some]]
+        reads = [decide.to_read(every, decide.first_probabilities(every, e)) for e in evidence]
+        rows = sorted({int(row) for r, p in zip(found[some], reads) for row in r.rows[p]})
+        place = {row: i for i, row in enumerate(rows)}
+        logits = reranker.score(
+            [pair_context(e.text, e.start, e.end) for e in examples[some]],
+            [pair_entity(entity) for entity in kb.by_rows(rows)],
+            [(i, place[int(w)]) for i, (r, p) in enumerate(zip(found[some], reads)) for w in r.rows[p]],
+        )
+        ends = np.cumsum([len(p) for p in reads])[:-1]
+        for e, g, p, values in zip(evidence, gold[some], reads, np.split(logits, ends), strict=True):
+            cases.append(Case(e, g, p, values))
+    return cases
+
+
+def _fit_first(
+    decision: decide.Decision,
+    config: CalibrationTraining,
+    kb: KnowledgeBase,
+    found: Sequence[Retrieved],
+    gold: Sequence[int],
+) -> decide.Decision:
+    rows = []
+    for candidates, place in zip(found, gold, strict=True):
+        if place >= 0:
+            x, nil = decide.first_features(_evidence(kb, candidates))
+            rows.append((x, nil, place))
+    weights, nil_weights = _fit(rows, config.penalty)
+    return replace(decision, first=weights, first_nil=nil_weights)
+
+
+def _fit_final(
+    decision: decide.Decision, config: CalibrationTraining, cases: Sequence[Case]
+) -> decide.Decision:
+    rows = []
+    for case in cases:
+        x, nil = decide.first_features(case.evidence)
+        x, nil = decide.final_features(x[case.read], nil, case.logits)
+        if case.gold == len(case.evidence.cosines):
+            rows.append((x, nil, len(case.read)))
+        elif case.gold in case.read:
+            rows.append((x, nil, int(np.flatnonzero(case.read == case.gold)[0])))
+    weights, nil_weights = _fit(rows, config.penalty)
+    return replace(decision, final=weights, final_nil=nil_weights)
+
+
+Row = tuple[NDArray[np.float64], NDArray[np.float64], int]
+
+
+def _fit(rows: Sequence[Row], penalty: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Maximum likelihood of the gold place under a softmax of linear scores, by L-BFGS."""
+    width = max(len(x) for x, _, _ in rows)
+    x = torch.zeros(len(rows), width, rows[0][0].shape[1], dtype=torch.float64)
+    is_candidate = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, (features, _, _) in enumerate(rows):
+        x[i, : len(features)] = torch.from_numpy(features)
+        is_candidate[i, : len(features)] = True
+    nil = torch.from_numpy(np.stack([n for _, n, _ in rows]))
+    gold = torch.tensor([width if place == len(f) else place for f, _, place in rows])
+    w = torch.zeros(x.shape[2], dtype=torch.float64, requires_grad=True)
+    v = torch.zeros(nil.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        scores = (x @ w).masked_fill(~is_candidate, float("-inf"))
+        joined = torch.cat([scores, (nil @ v)[:, None]], dim=1)
+        fit = torch.nn.functional.cross_entropy(joined, gold)
+        return fit + penalty * ((w**2).sum() + (v**2).sum())
+
+    _minimise(loss, [w, v])
+    return tuple(w.tolist()), tuple(v.tolist())
+
+
+def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    optimizer = torch.optim.LBFGS(parameters, max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value)
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _choose_threshold(
+    decision: decide.Decision, cases: Sequence[Case]
+) -> tuple[decide.Decision, dict[str, float]]:
+    """The threshold with the most right answers on dev, NIL ones included."""
+    tops, golds = [], []
+    for case in cases:
+        first = decide.first_probabilities(decision, case.evidence)
+        final = decide.final_probabilities(
+            decision, case.evidence, first, case.read, case.logits
+        )
+        top = int(final[:-1].argmax()) if len(final) > 1 else -2
+        tops.append((top, float(final[top]) if top >= 0 else 0.0))
+        golds.append(case.gold if case.gold != len(case.evidence.cosines) else -3)
+    right = np.asarray([top == gold for (top, _), gold in zip(tops, golds, strict=True)])
+    p = np.asarray([probability for _, probability in tops])
+    is_nil = np.asarray([gold == -3 for gold in golds])
+    scores = [float(np.where(is_nil, p < t, right & (p >= t)).mean()) for t in _THRESHOLDS]
+    best = int(np.argmax(scores))
+    figures = {"accuracy": float(right[~is_nil].mean()), "accuracy_all": scores[best]}
+    return replace(decision, nil_threshold=round(float(_THRESHOLDS[best]), 2)), figures

@@ -1,0 +1,200 @@
+"""Training the cross-encoder on the retriever's own candidates (Agarwal and Bikel 2020).
+
+Candidates come from retrievers that have not seen the mention's document (cross-fitting): those of a
+retriever that has memorised it are easier than what the reranker meets later.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from tqdm import tqdm
+
+from entlink.encode.dual import DualEncoder
+from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
+from entlink.records import Entity
+from entlink.rerank.bert import BertClassifier
+from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer, pad_pairs
+from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
+from entlink.train.data import Example, fold_of, read_examples
+from entlink.train.loop import LoopConfig, fit
+from entlink.train.losses import binary, list_or_nil
+from entlink.train.vocabulary import prune_vocabulary
+
+log = logging.getLogger(__name__)
+
+_BUCKET = 64  # lists sorted by length together, times the batch size
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerTraining:
+    """The config file of ``entlink train reranker``."""
+
+    kb: Path
+    base: Path  # a Hugging Face BERT folder
+    retrievers: tuple[Path, ...]  # number i was trained without fold i of len(retrievers)
+    mentions: tuple[Path, ...]
+    out: Path
+    views: tuple[Path, ...] = ()  # KBs with the same rows and other texts
+    hold_out: int = 16  # one document in so many is left for calibration
+    vocabulary: int = 14_000
+    n_wrong: int = 6  # wrong candidates in a list
+    pool: int = 24  # they are drawn from so many of the best
+    nil_share: float = 0.25  # lists without a right answer, for each list with one
+    loss: str = "list"  # or "binary"
+    batch_size: int = 8  # lists
+    epochs: float = 1.0
+    learning_rate: float = 6e-5
+    bf16: bool = True
+    seed: int = 0
+    pair: PairConfig = field(default_factory=PairConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A mention and the rows of its candidates; gold is one of ``rows`` or -1 for NIL."""
+
+    example: Example
+    gold: int
+    rows: tuple[int, ...]  # wrong ones, best first
+
+
+def train_reranker(config: RerankerTraining) -> None:
+    """Mine candidates, train, write a Hugging Face folder to ``config.out``."""
+    torch.manual_seed(config.seed)
+    kb = KnowledgeBase.open(config.kb)
+    views = [[e for many in kb.iterate() for e in many]]
+    for view in config.views:
+        views.append([e for many in KnowledgeBase.open(view).iterate() for e in many])
+    lists = mine(config, kb)
+    log.info("%d lists, %d of them NIL", len(lists), sum(c.gold < 0 for c in lists))
+    model = BertClassifier.load(config.base)
+    tokenizer = Tokenizer.from_file(str(config.base / "tokenizer.json"))
+    texts = (text for entities in views for e in entities for text in pair_entity(e))
+    contexts = (c.example.text for c in lists)
+    model, tokenizer = prune_vocabulary(
+        model, tokenizer, (t for many in (contexts, texts) for t in many), size=config.vocabulary
+    )
+    encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
+    _fit(config, encoder, lists, views)
+    encoder.save(config.out)
+
+
+def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
+    """Candidate lists of all training mentions outside the held-out documents."""
+    examples = [
+        e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0
+    ]
+    rows = kb.rows_of(list({e.gold for e in examples}))
+    generator = random.Random(config.seed)
+    known = [e for e in examples if e.gold in rows]
+    unknown = [e for e in examples if e.gold not in rows]
+    n_unknown = min(len(unknown), round(config.nil_share * len(known)))
+    examples = known + generator.sample(unknown, n_unknown)
+    lists = []
+    n_folds = len(config.retrievers)
+    for fold, folder in enumerate(config.retrievers):
+        encoder = DualEncoder.load(folder)
+        retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
+        chosen = [e for e in examples if fold_of(e.doc, n_folds) == fold]
+        for begin in tqdm(range(0, len(chosen), 256), desc=f"candidates, fold {fold}"):
+            some = chosen[begin : begin + 256]
+            inputs = [mention_input(e.text, e.start, e.end) for e in some]
+            for e, found in zip(some, retriever.retrieve(inputs, k=config.pool), strict=True):
+                lists.append(_candidates(e, rows.get(e.gold, -1), found))
+    generator.shuffle(lists)
+    return lists
+
+
+def _candidates(example: Example, gold: int, found: Retrieved) -> Candidates:
+    order = np.lexsort((found.rows, -(found.cosines + 0.1 * found.is_alias)))
+    rows = tuple(int(row) for row in found.rows[order] if row != gold)
+    return Candidates(example, gold, rows)
+
+
+def _fit(
+    config: RerankerTraining,
+    encoder: CrossEncoder,
+    lists: Sequence[Candidates],
+    views: Sequence[Sequence[Entity]],
+) -> None:
+    first = encoder.pairs.mentions(
+        [pair_context(c.example.text, c.example.start, c.example.end) for c in lists]
+    )
+    rows = sorted({row for c in lists for row in (c.gold, *c.rows) if row >= 0})
+    second = [
+        dict(zip(rows, encoder.pairs.entities([pair_entity(v[row]) for row in rows]), strict=True))
+        for v in views
+    ]
+    batches = _batches(config, first)
+    loss_of = {"list": list_or_nil, "binary": binary}[config.loss]
+
+    def loss_at(step: int) -> Tensor:
+        epoch, at = divmod(step, len(batches))
+        generator = random.Random(f"{config.seed} {epoch} {at}")
+        view = second[generator.randrange(len(second))]
+        a, b, gold, shape = [], [], [], []
+        for index in batches[_shuffled(len(batches), config.seed + epoch)[at]]:
+            chosen, place = _draw(config, lists[index], generator)
+            a += [first[index]] * len(chosen)
+            b += [view[row] for row in chosen]
+            gold.append(place)
+            shape.append(len(chosen))
+        ids, segments, is_token = pad_pairs(a, b)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            logits = encoder.model(ids, segments, is_token).float()
+        width = max(shape)
+        scores = torch.zeros(len(shape), width)
+        is_candidate = torch.arange(width)[None, :] < torch.tensor(shape)[:, None]
+        scores = scores.masked_scatter(is_candidate, logits)
+        places = torch.tensor([width if place < 0 else place for place in gold])
+        return loss_of(scores, is_candidate, places)
+
+    loop = LoopConfig(
+        n_steps=round(config.epochs * len(batches)),
+        learning_rate=config.learning_rate,
+        warmup=0.06,
+        weight_decay=0.01,
+    )
+    checkpoint = config.out.with_name(config.out.name + ".checkpoint.safetensors")
+    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint)
+
+
+def _batches(config: RerankerTraining, first: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Lists of like length together, so that little is padded; which, depends on the seed."""
+    generator = random.Random(config.seed)
+    order = list(range(len(first)))
+    generator.shuffle(order)
+    size, batches = config.batch_size, []
+    for begin in range(0, len(order), size * _BUCKET):
+        bucket = sorted(order[begin : begin + size * _BUCKET], key=lambda i: len(first[i]))
+        batches += [bucket[i : i + size] for i in range(0, len(bucket), size)]
+    return batches
+
+
+@lru_cache(maxsize=1)
+def _shuffled(n: int, seed: int) -> list[int]:
+    return random.Random(seed).sample(range(n), n)
+
+
+def _draw(
+    config: RerankerTraining, item: Candidates, generator: random.Random
+) -> tuple[list[int], int]:
+    """The gold row, the hardest wrong ones and some of the others; and where the gold one is."""
+    n_hard = min(len(item.rows), config.n_wrong // 2)
+    hard, others = item.rows[:n_hard], item.rows[n_hard:]
+    n_others = min(len(others), config.n_wrong - n_hard)
+    chosen = [*hard, *generator.sample(others, n_others)]
+    if item.gold < 0:
+        return chosen, -1
+    return [item.gold, *chosen], 0

@@ -1,0 +1,50 @@
+"""The vectors of a bundle's entities: made at first use, then mapped from the user's cache folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from entlink.bundle import Bundle, cache_dir
+from entlink.encode.dual import DualEncoder
+from entlink.errors import BundleError
+from entlink.kb.store import KnowledgeBase
+from entlink.retrieve.dense import Retriever, SurfaceVectors
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1  # of inputs and features: raise it when the same weights would give other vectors
+
+
+def load_retriever(bundle: Bundle, kb: KnowledgeBase, *, device: str = "cpu") -> Retriever:
+    """The bundle's retriever over its KB; encodes the KB if no process has done so before."""
+    encoder = DualEncoder.load(bundle.path / "retriever").to(device)
+    folder = cache_dir() / f"vectors-{_VERSION}-{bundle.index_digest[:32]}"
+    if not folder.is_dir():
+        _make(folder, kb, encoder)
+    try:
+        surfaces = SurfaceVectors.open(folder)
+    except (OSError, ValueError, BundleError) as error:
+        log.warning("%s: damaged (%s); making it again", folder, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        _make(folder, kb, encoder)
+        surfaces = SurfaceVectors.open(folder)
+    return Retriever(kb, encoder, surfaces)
+
+
+def _make(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> None:
+    """Write to a folder of our own, then rename: of two processes that start at once, one wins."""
+    log.info("encoding %d entities; this is done once for a bundle", len(kb))
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        SurfaceVectors.build(kb, encoder).save(made)
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if not folder.is_dir():  # it is there: another process was quicker, with the same bytes
+                raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
