@@ -44,10 +44,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        try:  # until every command has arrived
-            command = importlib.import_module(COMMANDS[cmd_name]).command
-        except ModuleNotFoundError:
-            return None
+        command = importlib.import_module(COMMANDS[cmd_name]).command
         assert isinstance(command, click.Command), COMMANDS[cmd_name]
         return command
 
