@@ -11,7 +11,7 @@ Kingdom of Great Britain=British|Great Britain=British|British Empire=British|Fr
 Germany=German|German Empire=German|Weimar Republic=German|Nazi Germany=German
 East Germany=East German|German Democratic Republic=East German|West Germany=West German
 German Reich=German|Kingdom of Prussia=Prussian|Prussia=Prussian|German Confederation=German
-Holy Roman Empire=German|Electorate of Saxony=Saxon|Kingdom of Bavaria=Bavarian|Bavaria=Bavarian
+Holy Roman Empire=German|Electorate of Saxony=Saxon|Kingdom of Bavaria=Bavarian
 Austria=Austrian|Austria-Hungary=Austro-Hungarian|Austrian Empire=Austrian
 Austria–Hungary=Austro-Hungarian|Cisleithania=Austrian|Hungary=Hungarian
 Kingdom of Hungary=Hungarian|Italy=Italian|Kingdom of Italy=Italian|Kingdom of Sardinia=Sardinian

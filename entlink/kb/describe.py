@@ -5,16 +5,19 @@ Pure functions. Only relations, types and names go in, so the text is composed, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from entlink.kb.kinds import is_former
 from entlink.kb.phrase import what_it_is
-from entlink.kb.properties import FREEBASE, NOISE, ROLES, SYMMETRIC
+from entlink.kb.properties import FREEBASE, NOISE, ROLES, SHORT_NAMES, SYMMETRIC
 from entlink.records import Entity
 
 MAX_FACTS = 350  # characters of composed facts
 _OTHER_RANK = len(ROLES)  # properties without a place in the table come last
 _OTHER_MOST = 2
+_NOISY = re.compile(r"rating|Wikimedia|WikiProject|category|template|identifier| ID$")
 _NOT_SHOWN = ("Category:", "Wikipedia:", "Template:", "Portal:", "List of ", "Outline of ")
 
 
@@ -37,7 +40,7 @@ def compose(entity: Entity, relations: Iterable[Fact]) -> tuple[str | None, str]
     """
     told = sorted(
         {fact for relation in relations for fact in _canonical(relation)},
-        key=lambda f: (f.property, not f.forward, -f.weight, f.other),
+        key=lambda f: (f.property, not f.forward, _order(f), f.other),
     )
     values: dict[tuple[str, bool], list[str]] = {}
     for fact in told:
@@ -57,11 +60,18 @@ def _canonical(fact: Fact) -> Iterable[Fact]:
             return
         prop, turned = mapped
         forward ^= turned
-    if prop in NOISE or fact.other.startswith(_NOT_SHOWN):
+    if prop in NOISE or fact.other.startswith(_NOT_SHOWN) or _NOISY.search(fact.name):
         return
     if prop in SYMMETRIC:
         forward = True
-    yield Fact(prop, fact.name if prop not in ROLES else "", fact.other, forward, fact.weight)
+    other = SHORT_NAMES.get(fact.other, fact.other).replace("States of America", "States")
+    yield Fact(prop, fact.name if prop not in ROLES else "", other, forward, fact.weight)
+
+
+def _order(fact: Fact) -> tuple[bool, int]:
+    """States of today first, then by renown; of the places around a place the nearest first."""
+    narrow = fact.property == "P131" and fact.forward
+    return is_former(fact.other), fact.weight if narrow else -fact.weight
 
 
 def _facts(

@@ -2,97 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from entlink.kb.demonyms import DEMONYMS
+from entlink.kb.kinds import (
+    COMPANIES,
+    IMPLIED_OCCUPATIONS,
+    KIND_SIGNS,
+    LOOSE_KINDS,
+    OCCUPATION_PROOFS,
+    OCCUPATION_SIGNS,
+    RENAMED_KINDS,
+    SAME_OCCUPATION,
+    is_former,
+    kind_rank,
+    occupation_rank,
+)
 from entlink.records import Entity
 
-Values = Mapping[tuple[str, bool], Sequence[str]]  # (property, entity is the head) -> names
-Used = frozenset[tuple[str, bool]]  # facts that the phrase already tells
+Side = tuple[str, bool]  # (property, whether the entity is the head)
+Values = Mapping[Side, Sequence[str]]  # names at the other end, the best known first
+Used = frozenset[Side]  # facts that the phrase already tells
 
 _MAX_OCCUPATIONS = 3
 _MAX_KINDS = 2
 _HUMAN = frozenset(("human", "person"))
 _PERSON_FACTS = ("P106", "P27", "P19", "P20", "P1412", "P26", "P172", "P69", "P551", "P1303")
-
-
-def _listed(text: str) -> list[str]:
-    return [word for line in text.split("\n") for word in line.split("|") if word]
-
-
-# Kinds that say less than any other that an entity has; the later in the list, the less.
-_WEAK_KINDS = """
-capital|county seat|college town|port settlement|border town|county town|enterprise
-business|business enterprise|organization|organisation|public company|3d film|feature film
-animated feature film|animated film|republic|constitutional monarchy|country|island nation
-landlocked country|state or insular area capital in the united states|independent city
-hanseatic city|administrative territorial entity|administrative division|human settlement
-geographic region|brand|trademark|website|literary work|work|creative work|profession
-occupation|position|academic major|academic discipline|specialty|open-access publisher
-private not-for-profit educational institution
-public educational institution of the united states|land-grant university
-land-grant institution|university building|big city|global city|metropolis|megacity
-city with millions of inhabitants|city or town|place with town rights and privileges
-mediterranean country|island country|member state of the united nations
-member state of the european union|social state|episcopal see|cultural center
-designation for an administrative territorial entity|economic unit
-designation for an administrative territorial entity of a single country|entity|object
-concept|term|group of humans|organisms known by a particular common name|taxon|class
-group or class of chemical substances|type of sport|wikidata metaclass|second-order class
-first-order metaclass|group or class of chemical entities|location|building|structure
-film character|wikimedia list article|wikimedia category|wikimedia disambiguation page
-"""
-_WEAKNESS = {kind: place for place, kind in enumerate(_listed(_WEAK_KINDS), start=1)}
-# Occupations that say less than any other, the later the less.
-_WEAK_OCCUPATIONS = """
-singer-songwriter|songwriter|actor|film director|comedian|screenwriter|film producer
-television director|television producer|composer|record producer|director|producer
-businessperson|lawyer|author|writer|artist|scientist|diplomat|statesperson|teacher
-university teacher|professor|pedagogue|translator|military officer|military personnel
-soldier|executive producer|voice actor|model|television presenter|presenter
-radio personality|entrepreneur|lyricist|dancer|character actor|film score composer
-sportsperson|autobiographer|blogger|spokesperson|investor|restaurateur|farmer|librarian
-multi-instrumentalist|music executive|audio engineer|theatrical producer|socialite
-memoirist|diarist|opinion journalist|acting|conducting|visual artist|editor|public speaker
-bandleader|essayist|non-fiction writer|film editor|cinematographer
-"""
-_OCCUPATION_WEAKNESS = {
-    name: place for place, name in enumerate(_listed(_WEAK_OCCUPATIONS), start=1)
-}
-_SAME_OCCUPATION = {
-    "film actor": "actor", "television actor": "actor", "stage actor": "actor", "acting": "actor",
-    "conducting": "conductor", "seiyū": "voice actor", "musician": "musician",
-    "association football manager": "football manager",
-}  # fmt: skip
-_IMPLIED = {  # an occupation that the others in the set already say
-    "musician": {"singer", "singer-songwriter", "guitarist", "pianist", "rapper", "drummer",
-                 "composer", "jazz musician", "bassist", "violinist", "record producer"},
-    "songwriter": {"singer-songwriter"}, "singer": {"singer-songwriter", "rapper", "opera singer"},
-    "writer": {"novelist", "poet", "playwright", "screenwriter", "journalist", "author"},
-    "author": {"novelist", "poet", "playwright", "journalist", "writer"},
-    "film score composer": {"composer"}, "scientist": {"physicist", "chemist", "mathematician",
-                                                     "biologist", "astronomer"},
-    "voice actor": {"actor"}, "character actor": {"actor"}, "sportsperson": {"player"},
-    "businessperson": {"entrepreneur"}, "statesperson": {"politician"},
-}  # fmt: skip
+_WORK_FACTS = ("P57", "P161", "P50", "P178", "P449", "P58", "P750", "P364")
 _CREATORS = (
-    ("P57", "directed by"), ("P175", "by"), ("P50", "by"), ("P178", "by"), ("P170", "created by"),
-)  # fmt: skip
-# What a relation implies where no type is known, in order of trust: (property, head?, kind).
-_IMPLIED_KINDS = (
-    ("P264", False, "record label"), ("P449", True, "television series"), ("P57", True, "film"),
-    ("P161", True, "film"), ("P175", True, "musical work"), ("P50", True, "book"),
-    ("P286", True, "sports team"), ("P118", True, "sports team"), ("P54", False, "sports team"),
-    ("P1303", False, "musical instrument"), ("P106", False, "occupation"),
-    ("P166", False, "award"), ("P102", False, "political party"),
-    ("P69", False, "educational institution"), ("P140", False, "religion"),
-    ("P37", False, "language"), ("P1412", False, "language"), ("P27", False, "country"),
-    ("P264", True, "musical group"), ("P1376", True, "city"), ("P36", False, "city"),
-    ("P131", False, "place"), ("P19", False, "place"), ("P551", False, "place"),
-    ("P131", True, "place"), ("P47", True, "place"), ("P108", False, "organization"),
-    ("P159", True, "organization"), ("P463", False, "organization"), ("P136", False, "genre"),
-    ("P641", False, "sport"), ("P509", False, "cause of death"), ("P710", True, "conflict"),
-)  # fmt: skip
+    ("P57", "directed by"),
+    ("P50", "by"),
+    ("P178", "developed by"),
+    ("P170", "created by"),
+    ("P175", "by"),
+)
+_HIGH_OFFICE = re.compile(
+    r"^(President|Vice President|Prime Minister|Chancellor|King|Queen|Emperor|Pope|Governor|Mayor"
+    r"|Secretary|First Lady|monarch|Pharaoh|Sultan|Tsar|United States [Ss]enator)"
+)
+_STATES = re.compile(r"^(sovereign state|state of the United States|country|continent)")
+_REGIONS: tuple[Side, ...] = (("P1376", True), ("P131", True), ("P150", False))
+_OF_A_COUNTRY = re.compile(r"^(city|town|village) of (?:the )?(.+)$")
+# Words that begin a kind and are names, so that their capital stays.
+_CAPITALISED = frozenset(DEMONYMS.values()) | {"Academy", "Roman", "Catholic", "Christian"}
 
 
 def what_it_is(entity: Entity, values: Values) -> tuple[str, Used]:
@@ -101,18 +54,13 @@ def what_it_is(entity: Entity, values: Values) -> tuple[str, Used]:
     lowered = {kind.lower() for kind in kinds}
     if lowered & _HUMAN or (not kinds and any((p, True) in values for p in _PERSON_FACTS)):
         return _person(values)
-    shown = _shown_kinds(kinds)
+    shown = _shown_kinds(kinds) or _implied_kind(values)
     if not shown:
-        shown = [k for p, forward, k in _IMPLIED_KINDS if (p, forward) in values][:1]
-    if not shown:
-        above = [name for name in values.get(("P279", True), ()) if name != entity.name]
-        if not above:
-            return "", frozenset()
-        return f"kind of {_and(above[:2])}", frozenset({("P279", True)})
-    if any((prop, True) in values for prop in ("P57", "P161", "P50", "P175", "P178", "P449")):
-        return _work(shown, values)
-    if "band" in lowered or "musical group" in lowered or shown == ["musical group"]:
-        return _group(shown, values)
+        return _class(entity, values)
+    if shown[0] == "band":
+        return _band(values)
+    if any((prop, True) in values for prop in _WORK_FACTS):
+        return _work(shown[0], values)
     return _thing(entity, shown, values)
 
 
@@ -123,103 +71,192 @@ def _kinds(entity: Entity, values: Values) -> list[str]:
 
 def _shown_kinds(kinds: Sequence[str]) -> list[str]:
     """The one or two kinds that say most, worded alike whatever their case in the data."""
-    ranked = sorted(kinds, key=lambda kind: _WEAKNESS.get(kind.lower(), 0))
     chosen: list[str] = []
-    for kind in ranked:
-        weak = kind.lower() in _WEAKNESS
-        words = set(kind.lower().split())
-        repeated = any(words & set(other.lower().split()) for other in chosen)
-        if not chosen or (not weak and not repeated and len(chosen) < _MAX_KINDS):
+    for kind in sorted(kinds, key=kind_rank):
+        words = set(re.findall(r"\w+", kind.lower()))
+        said = any(words & set(re.findall(r"\w+", other.lower())) for other in chosen)
+        alone = bool(chosen) and (kind_rank(chosen[0]) != 0 or " of " in chosen[0])
+        if not chosen or not (alone or said or kind_rank(kind) != 0):
             chosen.append(kind)
-    return [_lowered(kind) for kind in chosen]
+    return [RENAMED_KINDS.get(kind.lower(), _lowered(kind)) for kind in chosen[:_MAX_KINDS]]
 
 
 def _lowered(kind: str) -> str:
-    """ "Music genre" -> "music genre", but "Academy Awards" and "U.S. state" stay."""
+    """The kind without the capital of a title: "Music genre", but not "Academy Awards"."""
     first, _, rest = kind.partition(" ")
     if first[1:] != first[1:].lower() or any(w[:1].isupper() for w in rest.split()):
         return kind
-    if first in DEMONYMS.values() or "." in first:
-        return kind
-    return kind[:1].lower() + kind[1:]
+    return kind if first in _CAPITALISED or "." in first else kind[:1].lower() + kind[1:]
+
+
+def _implied_kind(values: Values) -> list[str]:
+    genres = " ".join(values.get(("P136", True), ())).lower()
+    if "television" in genres or "sitcom" in genres or "series" in genres:
+        return ["television series"]
+    if "film" in genres:
+        return ["film"]
+    return [kind for prop, forward, kind in KIND_SIGNS if (prop, forward) in values][:1]
+
+
+def _class(entity: Entity, values: Values) -> tuple[str, Used]:
+    above = [name for name in values.get(("P279", True), ()) if name != entity.name]
+    if above:  # the least known is the most specific
+        return f"kind of {_and(above[::-1][:2])}", frozenset({("P279", True)})
+    for side in (("P279", False), ("P31", False)):
+        if below := values.get(side, ()):
+            used = frozenset({side}) if len(below) <= 2 else frozenset()
+            return f"class of things such as {_and(below[:2])}", used
+    return "", frozenset()
 
 
 def _person(values: Values) -> tuple[str, Used]:
     used = {("P106", True), ("P27", True), ("P31", True)}
     countries = values.get(("P27", True), ()) or values.get(("P1532", True), ())
-    adjectives = list(dict.fromkeys(DEMONYMS.get(c, "") for c in countries[:2]))
+    adjectives = list(dict.fromkeys(DEMONYMS[c] for c in countries if c in DEMONYMS))[:2]
     work = _occupations(values)
-    phrase = " ".join(("-".join(a for a in adjectives if a), _and(work) or "person")).strip()
-    unnamed = [country for country in countries[:2] if country not in DEMONYMS]
-    if unnamed and not any(adjectives):
-        phrase += f" from {unnamed[0]}"
-    return phrase, frozenset(used)
+    phrase = " ".join(("-".join(adjectives), _and(work) or "person")).strip()
+    if countries and not adjectives:
+        phrase += f" from {countries[0]}"
+    office = [name for name in values.get(("P39", True), ()) if _HIGH_OFFICE.match(name)][:1]
+    return ", ".join((phrase, *office)), frozenset(used)
 
 
 def _occupations(values: Values) -> list[str]:
     names = [
         name.lower() if name[1:].islower() else name for name in values.get(("P106", True), ())
     ]
-    names = list(dict.fromkeys(_SAME_OCCUPATION.get(name, name) for name in names))
+    names = list(dict.fromkeys(SAME_OCCUPATION.get(name, name) for name in names))
     sports = values.get(("P641", True), ())
     plays = ("P54", True) in values or ("P413", True) in values
     if sports and (plays or not names or "sportsperson" in names):
         player = f"{sports[0]} player" if plays or "ball" in sports[0] else f"{sports[0]} athlete"
+        player = player.replace("american ", "American ")
         names = [player, *(name for name in names if name not in (player, "sportsperson"))]
-    kept = [n for n in names if not _IMPLIED.get(n, frozenset()) & (set(names) - {n})] or names
-    kept.sort(key=lambda name: _OCCUPATION_WEAKNESS.get(name, 0))
+    if not names:
+        names = _implied_occupations(values)
+    rest = set(names)
+    kept = [n for n in names if not IMPLIED_OCCUPATIONS.get(n, frozenset()) & (rest - {n})]
+    shown = {
+        work
+        for prop, forward, least, works in OCCUPATION_PROOFS
+        if len(values.get((prop, forward), ())) >= least
+        for work in works
+    }
+    kept = sorted(kept or names, key=lambda name: (name not in shown, occupation_rank(name)))
     return kept[:_MAX_OCCUPATIONS]
 
 
-def _work(shown: Sequence[str], values: Values) -> tuple[str, Used]:
-    used = {("P495", True), ("P31", True)}
-    genres = [g for g in values.get(("P136", True), ()) if g.lower() not in shown][:1]
-    origin = [DEMONYMS[c] for c in values.get(("P495", True), ())[:1] if c in DEMONYMS]
-    kind = shown[0]
-    phrase = " ".join((*origin, kind))
-    if genres:
-        genre = genres[0].removesuffix(f" {kind}")
+def _implied_occupations(values: Values) -> list[str]:
+    names = [work for prop, forward, work in OCCUPATION_SIGNS if (prop, forward) in values]
+    if "voice" in values.get(("P1303", True), ()):
+        names = ["singer" if name == "musician" else name for name in names]
+    return list(dict.fromkeys(names))
+
+
+def _work(kind: str, values: Values) -> tuple[str, Used]:
+    used = {("P31", True)}
+    origins = values.get(("P495", True), ())
+    origin = [DEMONYMS[c] for c in origins[:1] if c in DEMONYMS]
+    if origin and len(origins) == 1:
+        used.add(("P495", True))
+    genre = next(iter(values.get(("P136", True), ())), "")
+    if set(genre.lower().split()) & set(kind.split()) and len(genre.split()) <= 3:
+        phrase = " ".join((*origin, genre.lower()))
+    elif genre and len(genre.split()) <= 2 and "film" not in genre:
         phrase = " ".join((*origin, genre, kind))
+    else:
+        phrase = " ".join((*origin, kind))
+    if len(values.get(("P136", True), ())) == 1:
+        used.add(("P136", True))
     for prop, word in _CREATORS:
         makers = values.get((prop, True), ())
         if makers:
             phrase += f" {word} {_and(makers[:2])}"
-            if len(makers) <= 2:
-                used.add((prop, True))
+            used |= {(prop, True)} if len(makers) <= 2 else set()
             break
     return phrase, frozenset(used)
 
 
-def _group(shown: Sequence[str], values: Values) -> tuple[str, Used]:
+def _band(values: Values) -> tuple[str, Used]:
     origins = values.get(("P495", True), ()) or values.get(("P17", True), ())
     origin = [DEMONYMS[c] for c in origins[:1] if c in DEMONYMS]
     genres = [g.removesuffix(" music") for g in values.get(("P136", True), ())[:1]]
-    return " ".join((*origin, *genres, shown[0])), frozenset({("P495", True), ("P31", True)})
+    return " ".join((*origin, *genres, "band")), frozenset({("P495", True), ("P31", True)})
 
 
 def _thing(entity: Entity, shown: Sequence[str], values: Values) -> tuple[str, Used]:
-    used = {("P31", True)}
-    country = next(iter(values.get(("P17", True), ()) or values.get(("P495", True), ())), "")
-    if country == entity.name:
-        country = ""
-    inside = [name for name in values.get(("P131", True), ()) if name not in (entity.name, country)]
-    seat = values.get(("P159", True), ())
-    kinds = [k.removesuffix(f" of {c}").removesuffix(f" of the {c}") for k, c in
-             ((kind, country.removesuffix(" of America")) for kind in shown)]  # fmt: skip
-    phrase = _and(list(dict.fromkeys(kinds)))
-    sport = values.get(("P641", True), ())
-    if sport and sport[0].lower() not in phrase.lower():
-        phrase = f"{sport[0]} {phrase}"
-    if inside:
-        used |= {("P131", True)} if len(inside) == 1 else set()
-        phrase += f" in {inside[0]}"
-    elif seat:
-        phrase += f" based in {seat[0]}"
-        used |= {("P159", True)} if len(seat) == 1 else set()
-    if country and country.removesuffix(" of America") not in phrase:
-        phrase += f", {country}" if inside or seat else f" in {country}"
-        used.add(("P17", True))
-    return phrase, frozenset(used)
+    used: set[Side] = {("P31", True)}
+    of_country = _OF_A_COUNTRY.match(shown[0])
+    kind = of_country.group(1) if of_country else _and(shown)
+    where, told = _where(entity, of_country.group(2) if of_country else "", kind, values)
+    sport = next(iter(values.get(("P641", True), ())), "")
+    if sport and sport.lower() not in kind.lower() and not kind.startswith(sport.split()[0]):
+        kind = f"{sport} {kind}"
+    if kind.lower() in COMPANIES and ("P452", True) in values:
+        industries = [name.removesuffix(" industry") for name in values["P452", True]]
+        kind = f"{_and([_lowered(name) for name in industries[:2]])} company"
+        origin = next(iter(values.get(("P495", True), ())), "")
+        if not where and origin in DEMONYMS:
+            kind = f"{DEMONYMS[origin]} {kind}"
+            used |= {("P495", True)}
+    above = [name for name in values.get(("P279", True), ()) if name != entity.name]
+    if above and shown[0].lower() in LOOSE_KINDS and not where:
+        kind += f", kind of {above[-1]}"
+        used |= {("P279", True)} if len(above) == 1 else set()
+    return kind + where, frozenset(used | told)
+
+
+def _where(entity: Entity, country: str, kind: str, values: Values) -> tuple[str, set[Side]]:
+    """A tail such as " in Nebraska, United States", and the facts that it tells."""
+    used: set[Side] = set()
+    countries = values.get(("P17", True), ())
+    if not country and countries and entity.name not in countries:
+        country = _country(countries)
+        used |= {("P17", True)} if len(countries) == 1 else set()
+    if seat := _capital_of(entity, values):
+        used |= {("P1376", True)} if tuple(values.get(("P1376", True), ())) == (seat,) else set()
+        return f", capital of {seat}", used
+    inside = "" if _STATES.match(kind) else _region((entity.name, *countries, country), values)
+    if inside and inside not in kind:
+        where = f" in {inside}"
+        used |= {side for side in _REGIONS if tuple(values.get(side, ())) == (inside,)}
+    elif seats := [s for s in values.get(("P159", True), ()) if s != entity.name]:
+        where = f" based in {seats[0]}"
+        used |= {("P159", True)} if len(seats) == 1 else set()
+    else:
+        where = ""
+    if country and country not in kind + where:
+        where += f", {country}" if where else f" in {country}"
+    if not where and ("P30", True) in values:
+        where = f" in {_and(values['P30', True][:2])}"
+        used.add(("P30", True))
+    return where, used
+
+
+def _capital_of(entity: Entity, values: Values) -> str:
+    """The country of today that the place is the capital of."""
+    seats = values.get(("P36", False), ())
+    if "capital" in entity.type_names:
+        seats = (*seats, *values.get(("P1376", True), ()))
+    # New York and Philadelphia once were, too.
+    once = {"United States"} if "federal district" not in entity.type_names else set()
+    present = [s for s in seats if s in DEMONYMS and not is_former(s) and s not in once]
+    return present[0] if present else ""
+
+
+def _country(countries: Sequence[str]) -> str:
+    """Of several countries of a place the one least told of: great powers come and go."""
+    present = [name for name in countries if name in DEMONYMS and not is_former(name)]
+    return present[-1] if present else countries[0]
+
+
+def _region(known: Sequence[str], values: Values) -> str:
+    """What the place is the seat of, or lies in, below the country."""
+    for side in _REGIONS:
+        for name in values.get(side, ()):
+            if name not in known and name not in DEMONYMS and not is_former(name):
+                return name
+    return ""
 
 
 def _and(names: Sequence[str]) -> str:

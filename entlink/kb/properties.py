@@ -9,7 +9,7 @@ from __future__ import annotations
 # The order is the order in which facts are told: those that tell namesakes apart come first.
 # An empty label means that this side is not told.
 _TOLD: tuple[tuple[str, str, str, int], ...] = (
-    ("P800", "known for", "work of", 4),
+    ("P800", "known for", "notable work of", 4),
     ("P39", "office", "held by", 3),
     ("P36", "capital", "", 1),
     ("P1376", "capital of", "capital", 3),
@@ -29,7 +29,7 @@ _TOLD: tuple[tuple[str, str, str, int], ...] = (
     ("P112", "founded by", "founded", 3),
     ("P159", "based in", "home of", 3),
     ("P740", "formed in", "where formed", 2),
-    ("P118", "league", "teams", 2),
+    ("P118", "league", "league of", 3),
     ("P413", "position", "players", 2),
     ("P641", "sport", "athletes", 2),
     ("P136", "genre", "examples", 4),
@@ -40,7 +40,7 @@ _TOLD: tuple[tuple[str, str, str, int], ...] = (
     ("P19", "born in", "birthplace of", 3),
     ("P20", "died in", "deathplace of", 2),
     ("P101", "field", "scholars", 3),
-    ("P17", "country", "places", 2),
+    ("P17", "country", "", 2),
     ("P495", "from", "works", 2),
     ("P276", "location", "site of", 3),
     ("P206", "on", "next to", 3),
@@ -105,6 +105,14 @@ _TOLD: tuple[tuple[str, str, str, int], ...] = (
     ("P1066", "student of", "students", 2),
     ("P802", "students", "student of", 2),
     ("P166", "awards", "winners", 3),
+    ("P180", "depicts", "depicted in", 2),
+    ("P1535", "used by", "uses", 2),
+    ("P2079", "made by", "makes", 2),
+    ("P2522", "won", "winner", 2),
+    ("P1399", "convicted of", "convicted", 2),
+    ("P417", "patron saint", "patron of", 2),
+    ("P1416", "affiliation", "affiliates", 2),
+    ("P647", "drafted by", "drafted", 2),
     ("P1308", "held by", "office", 3),
     ("P150", "contains", "in", 3),
     ("P190", "twin towns", "twin towns", 3),
@@ -140,11 +148,9 @@ _TOLD: tuple[tuple[str, str, str, int], ...] = (
     ("P750", "distributor", "distributed", 2),
     ("P915", "filmed in", "film location of", 3),
     ("P1411", "nominated for", "nominees", 2),
-    ("P1340", "eye colour", "", 1),
     ("P462", "colour", "", 2),
     ("P1050", "condition", "cases", 2),
     ("P509", "cause of death", "deaths", 2),
-    ("P530", "", "", 0),
 )
 ROLES: dict[str, tuple[int, str, str, int]] = {
     key: (rank, head, tail, most) for rank, (key, head, tail, most) in enumerate(_TOLD)
@@ -152,15 +158,21 @@ ROLES: dict[str, tuple[int, str, str, int]] = {
 
 # Properties that say nothing that tells one entity from another, whatever their source.
 _NOISE = """
-P7 P12 P21 P38 P85 P91 P103 P122 P163 P194 P195 P237 P282 P301 P344 P360 P412 P414 P421 P437 P460
-P461 P485 P511 P530 P553 P610 P734 P735 P832 P910 P1040 P1151 P1196 P1269 P1313 P1343 P1382 P1424
-P1435 P1454 P1464 P1465 P1546 P1552 P1557 P1589 P1622 P1657 P1740 P1791 P1792 P1853 P1884 P1889
-P1906 P1981 P1995 P2061 P2184 P2238 P2354 P2363 P2515 P2554 P2614 P2633 P2643 P2670 P2684 P2747
-P2756 P2758 P2852 P2853 P2989 P3092 P3103 P3174 P3275 P3306 P3402 P3650 P3818 P4132 P4312 P4805
-P4952 P5008 P5109 P5125 P5658 P5869 P6104 P6216 P6364 P6379 P6886 P6942 P7763 P7867 P7937 P8402
-P8744 P8989 P9241
+P7 P12 P21 P38 P85 P91 P103 P105 P122 P141 P163 P194 P195 P237 P282 P301 P344 P360 P412 P414 P421
+P437 P460 P461 P485 P511 P530 P553 P610 P734 P735 P832 P910 P1040 P1151 P1196 P1269 P1313 P1343
+P1382 P1387 P1424 P1435 P1454 P1464 P1465 P1546 P1552 P1557 P1589 P1622 P1657 P1740 P1791 P1792
+P1853 P1884 P1889 P1906 P1981 P1999 P2061 P2094 P2184 P2238 P2354 P2363 P2515 P2554 P2564 P2614
+P2633 P2643 P2670 P2684 P2747 P2756 P2758 P2852 P2853 P2989 P3092 P3103 P3161 P3174 P3275 P3306
+P3402 P3403 P3650 P3818 P3823 P4132 P4312 P4794 P4805 P4952 P5008 P5109 P5110 P5125 P5658 P5869
+P6104 P6106 P6216 P6275 P6364 P6379 P6886 P6942 P7763 P7867 P7937 P8402 P8744 P8989 P9241 A0 A1 A2
+A4 A6 A10 A12 A13 A15 A17 A18
 """
 NOISE = frozenset(_NOISE.split())
+SHORT_NAMES = {
+    "United Kingdom of Great Britain and Ireland": "United Kingdom",
+    "People's Republic of China": "China",
+    "Kingdom of the Netherlands": "Netherlands",
+}
 SYMMETRIC = frozenset(("P26", "P47", "P190", "P451", "P1038", "P3373"))
 
 # Freebase path -> (property, whether head and tail change places).

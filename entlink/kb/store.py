@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 
 FILE_NAME = "kb.sqlite"
 SCHEMA_VERSION = 1
+_MMAP_BYTES = 1 << 31  # processes share the pages of one file instead of each caching them
 _MAX_VARIABLES = 900  # older SQLite builds allow 999 in one statement
 _COLUMNS = (
     "row, id, name, aliases, description, facts, types, type_names, popularity, degree, extra"
@@ -93,6 +94,7 @@ class KnowledgeBase:
                 uri=True,
                 check_same_thread=False,  # only so that close() may close all of them
             )
+            connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
             self._connections[key] = connection
         return connection
 

@@ -1,0 +1,119 @@
+"""``entlink kb build``, ``show`` and ``search`` through the command line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from entlink.cli.app import run
+from entlink.kb.store import KnowledgeBase
+
+RIVER = {"id": "R", "name": "Ister", "aliases": ["Danuvius"], "type_names": ["river"]}
+TOWN = {"id": "T", "name": "Istros", "description": "a town of ours", "popularity": 1.5}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "entities.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (RIVER, TOWN)), encoding="utf-8")
+    return path
+
+
+def test_build_show_search(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    relations = tmp_path / "relations.jsonl.gz"
+    fact = {"head": "T", "property": "P206", "name": "next to body of water", "tail": "R"}
+    relations.write_bytes(gzip.compress(json.dumps(fact).encode() + b"\n"))
+    priors = tmp_path / "priors.jsonl"
+    priors.write_text(json.dumps({"surface": "the river", "counts": {"R": 3, "x": 1}}) + "\n")
+    out = str(tmp_path / "kb")
+    options = ["--format", "jsonl", "--relations", str(relations), "--priors", str(priors)]
+    assert run(["kb", "build", str(source), *options, "--out", out]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "2 entities, 4 names, 1 relations" in captured.err
+    (hit,) = KnowledgeBase.open(Path(out)).by_aliases(["The River"])["The River"]
+    assert (hit.row, hit.prior, hit.count) == (0, 0.75, 3)
+
+    assert run(["kb", "show", "R", "--kb", out]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "id           R",
+        "name         Ister",
+        "aliases      Danuvius",
+        "description  river",
+        "facts        next to: Istros",
+        "types        river",
+        "relations    1",
+    ]
+    assert run(["kb", "search", "danu", "--kb", out]) == 0
+    assert capsys.readouterr().out == "R\tIster\triver\n"
+    assert run(["kb", "search", "ist", "--limit", "1", "--kb", out]) == 0
+    assert capsys.readouterr().out == "T\tIstros\ta town of ours\n"
+
+
+def test_only_and_duplicates_are_reported(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = tmp_path / "ids.gz"
+    only.write_bytes(gzip.compress(b"T\nunheard-of\n"))
+    out = str(tmp_path / "kb")
+    assert run(["kb", "build", str(source), str(source), "--only", str(only), "--out", out]) == 0
+    told = capsys.readouterr().err
+    assert "1 entities" in told
+    assert "2 records left out: their id had come before" in told
+    assert "1 records left out: not among the ids to keep" in told
+    assert "1 ids to keep that no record has" in told
+    assert run(["kb", "build", "--quiet", str(source), "--out", out]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_bad_lines_are_set_aside(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with source.open("a") as file:
+        file.write("{\n" * 13)
+    out = str(tmp_path / "kb")
+    assert run(["kb", "build", str(source), "--out", out]) == 1
+    told = capsys.readouterr().err
+    assert f"set aside: {source}:3: not a JSON object" in told
+    assert "set aside: 3 more bad lines" in told
+    assert len(KnowledgeBase.open(Path(out))) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["build", "absent.jsonl", "--out", "x"], "absent.jsonl: no such file"),
+        (["build", "--out", "x"], "Missing argument"),
+        (["build", "absent.jsonl"], "Missing option '--out'"),
+        (["build", "absent.jsonl", "--format", "morse", "--out", "x"], "'morse' is not"),
+        (["show", "Q1", "--kb", "absent"], "no knowledge base here"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["kb", *args]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_not_found(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "kb")
+    assert run(["kb", "build", "-q", str(source), "--out", out]) == 0
+    assert run(["kb", "show", "nobody", "--kb", out]) == 1
+    assert run(["kb", "search", "nobody", "--kb", out]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 2
