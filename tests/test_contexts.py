@@ -44,6 +44,8 @@ def lines(name: str) -> list[dict[str, object]]:
 
 
 PAIRS = readings()
+# Names in the sample that need not be found, and what they mean if they are.
+ALSO_RIGHT = {"Christmas": "Q19809", "Monday": "Q105", "Saturday": "Q131", "September": "Q123"}
 
 
 def test_there_are_enough_pairs_and_each_is_one() -> None:
@@ -121,8 +123,9 @@ def test_every_link_shown_for_the_sample_is_right(builtin_linker: Linker) -> Non
         expected = {(m["start"], m["end"]): m["entity"] for m in mentions}
         shown = {(k.mention.start, k.mention.end): k for k in linked.links}
         for span, link in shown.items():
-            if link.entity_id not in (NIL, expected.get(span)):
-                wrong.append((linked.id, link.mention.text, link.name, expected.get(span)))
+            right = expected.get(span, ALSO_RIGHT.get(link.mention.text))
+            if link.entity_id not in (NIL, right):
+                wrong.append((linked.id, link.mention.text, link.name, right))
         for span, entity in expected.items():
             if span not in shown or shown[span].entity_id != entity:
                 missed.append((linked.id, linked.text[slice(*span)], entity))
