@@ -42,7 +42,6 @@ def make(shared: Path, out: Path) -> dict[str, object]:
         folder = Path(scratch)
         _write_lines(folder / "relations", (_relation(*relation) for relation in relations))
         _write_lines(folder / "priors", counts)
-        _write_lines(folder / "only", ({"id": entity.id} for entity in kept))
         (folder / "only").write_text("".join(f"{entity.id}\n" for entity in kept))
         names = {entity.id: entity for entity in kept}
         report = build_kb(

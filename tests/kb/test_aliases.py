@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entlink.kb.aliases import normalise
@@ -56,18 +56,21 @@ def test_only_signs_keep_them() -> None:
     assert normalise("") == ""
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_idempotent(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_ascii_shortcut_agrees_with_the_long_way(text: str) -> None:
     # A leading non-ASCII blank forces the general path without changing the words.
     assert normalise("\u3000" + text) == normalise(text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_keeps_something_of_anything_visible(text: str) -> None:
     assert bool(normalise(text)) == bool(text.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entlink.kb.describe import MAX_FACTS, Fact, compose
@@ -147,6 +147,7 @@ _ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_ROWS, st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(rows: list[Fact], shuffler: random.Random) -> None:
     entity = Entity("E", "Name", type_names=("city", "Human settlement"))
@@ -155,6 +156,7 @@ def test_order_and_repetition_do_not_matter(rows: list[Fact], shuffler: random.R
     assert compose(entity, rows) == compose(entity, shuffled)
 
 
+@settings(deadline=None)
 @given(_ROWS)
 def test_facts_are_short_and_whole(rows: list[Fact]) -> None:
     _, told = compose(Entity("E", "Name"), rows)
