@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 def load_config(path: Path, kind: type[T]) -> T:
-    """Read ``path`` into the dataclass ``kind``; relative paths are relative to the working directory."""
+    """Read ``path`` into the dataclass ``kind``; ConfigError says what does not fit.
+
+    Relative paths in it are relative to the working directory.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -27,7 +30,7 @@ def load_config(path: Path, kind: type[T]) -> T:
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """A dataclass from a table of values, nested ones included; ConfigError says what does not fit."""
+    """A dataclass from a table of values, nested ones included; ConfigError says what is wrong."""
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     for key in values:

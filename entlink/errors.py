@@ -17,3 +17,11 @@ class BundleError(EntlinkError):
 
 class ConfigError(EntlinkError):
     """A setting is unknown or has a value that cannot work."""
+
+
+def reason(error: BaseException) -> str:
+    """What another library's error says, on one line and never long, to be quoted in ours."""
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        text = f"{text} is missing"
+    return (text if len(text) <= 200 else f"{text[:200]}...") or type(error).__name__

@@ -1,8 +1,8 @@
 """The only place where mentions and entities become model input; training and serving both call it.
 
-Everything here is text in, text out: no model, no KB. The fields are those of Gillick et al. (2019):
-a mention is its span, left context, right context and sentence plus a label; an entity is its name
-and a description plus its categories.
+Everything here is text in, text out: no model, no KB. The fields are those of Gillick et al.
+(2019): a mention is its span, left context, right context and sentence plus a label; an entity is
+its name and a description plus its categories.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def mention_input(text: str, start: int, end: int, *, label: str = "") -> Mentio
 
 
 def sentence_around(text: str, start: int, end: int) -> str:
-    """The sentence that holds the mention, by punctuation and line ends; at most 300 characters a side."""
+    """The sentence of the mention, by punctuation and line ends; at most 300 characters a side."""
     before, after = text[max(0, start - SENTENCE_CHARS) : start], text[end : end + SENTENCE_CHARS]
     begins = 0
     for match in _SENTENCE_END.finditer(before):
@@ -74,12 +74,12 @@ def entity_description(entity: Entity) -> str:
 
 
 def surfaces(entity: Entity) -> list[str]:
-    """The names under which the entity is indexed: its name first, then its aliases, without repeats."""
+    """The names under which the entity is indexed: its own, then its aliases, without repeats."""
     return list(dict.fromkeys((entity.name, *entity.aliases)))[:MAX_SURFACES]
 
 
 def entity_inputs(entity: Entity) -> list[EntityInput]:
-    """One input for each surface; an entity's score is the best of them (Luan et al. 2021, ME-BERT)."""
+    """One input for each surface; an entity's score is their best (Luan et al. 2021, ME-BERT)."""
     text = entity_description(entity)
     return [
         EntityInput(name, text, entity.types, entity.popularity, entity.degree)
@@ -95,13 +95,13 @@ def entity_numbers(item: EntityInput) -> tuple[float, float, float]:
 
 
 def pair_context(text: str, start: int, end: int) -> tuple[str, str, str]:
-    """Left context, span and right context for the cross-encoder, which cuts them to its token budget."""
+    """Left context, span, right context for the cross-encoder, which cuts them to its budget."""
     item = mention_input(text, start, end)
     return item.left, item.span, item.right
 
 
 def pair_entity(entity: Entity) -> tuple[str, str]:
-    """Name and description for the cross-encoder; other names come last, where the budget may cut."""
+    """Name and description for the cross-encoder; other names last, where the budget may cut."""
     text = entity_description(entity)
     others = [alias for alias in entity.aliases if alias != entity.name][:3]
     if others:

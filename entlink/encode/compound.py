@@ -1,10 +1,9 @@
-"""The parts of a tower (Gillick et al. 2019, "DEER"): text encoder, sparse-ID encoder, compound encoder."""
+"""The parts of a tower (Gillick et al. 2019, "DEER"): text, sparse-ID and compound encoders."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -25,8 +24,8 @@ class Embedder(nn.Module):
     def forward(self, texts: Sequence[Bags]) -> list[Tensor]:
         """For each of the sequences of n texts, their averages side by side: (n, kinds * dim).
 
-        A text without features of a kind averages to zero. All bags go through one look-up, since its
-        gradient is as large as the table: once a tower is ten times faster than once a bag.
+        A text without features of a kind averages to zero. All bags go through one look-up, since
+        its gradient is as large as the table: once a tower is ten times faster than once a bag.
         """
         bags = [bag for text in texts for bag in text.kinds()]
         joined = join_ragged(bags)
@@ -37,7 +36,7 @@ class Embedder(nn.Module):
             torch.from_numpy(joined.offsets[:-1]).to(weight.device),
             mode="mean",
         )
-        parts = iter(means.split([len(bag) for bag in bags]))
+        parts = iter(torch.split(means, [len(bag) for bag in bags]))
         return [torch.cat([next(parts) for _ in text.kinds()], dim=1) for text in texts]
 
 
@@ -50,7 +49,8 @@ class TextEncoder(nn.Module):
 
     def forward(self, means: Tensor) -> Tensor:
         """(n, kinds * dim), from an Embedder -> (n, out)"""
-        return cast(Tensor, functional.gelu(self.layer(means)))
+        encoded: Tensor = functional.gelu(self.layer(means))
+        return encoded
 
 
 class SparseEncoder(nn.Module):
@@ -70,13 +70,15 @@ class SparseEncoder(nn.Module):
             torch.from_numpy(bag.offsets[:-1]).to(self.table.weight.device),
             mode="mean",
         )
-        return cast(Tensor, functional.gelu(self.layer(mean)))
+        encoded: Tensor = functional.gelu(self.layer(mean))
+        return encoded
 
 
 def hash_ids(sets: Sequence[Sequence[str]], *, rows: int) -> Ragged:
     """IDs to table rows, the same in every process and on every platform."""
-    ids = [zlib.crc32(item.encode()) % rows for items in sets for item in items if item]
-    lengths = [sum(1 for item in items if item) for items in sets]
+    known = [[item for item in items if item] for items in sets]
+    ids = [zlib.crc32(item.encode("utf-8", "surrogatepass")) % rows for i in known for item in i]
+    lengths = [len(items) for items in known]
     return Ragged(
         np.asarray(ids, dtype=np.int32),
         np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64),
@@ -95,4 +97,5 @@ class CompoundEncoder(nn.Module):
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
         """n parts of (batch, size_i) -> (batch, out)"""
         joined = self.dropout(torch.cat(list(parts), dim=1))
-        return cast(Tensor, self.second(self.dropout(functional.gelu(self.first(joined)))))
+        mixed: Tensor = self.second(self.dropout(functional.gelu(self.first(joined))))
+        return mixed

@@ -1,13 +1,14 @@
 """The compound dual encoder: a mention tower and an entity tower that meet only in a cosine.
 
 Nested as in Gillick et al. (2019): contexts -> context; context + span + label -> mention;
-description + types + popularity -> content; content + name -> entity. Both towers add a straight path from
-the name, so that a name which is spelt alike is near from the first step of training.
+description + types + popularity -> content; content + name -> entity. Both towers add a straight
+path from the name, so that a name which is spelt alike is near from the first step of training.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,8 +29,8 @@ from entlink.encode.compound import (
     TextEncoder,
     hash_ids,
 )
-from entlink.encode.features import Bags, Ragged, featurise
-from entlink.errors import BundleError
+from entlink.encode.features import Bags, Ragged, featurise, join_bags, join_ragged
+from entlink.errors import BundleError, ConfigError, reason
 from entlink.inputs import EntityInput, MentionInput, entity_numbers
 
 N_NUMBERS = 3  # what inputs.entity_numbers gives
@@ -46,6 +49,12 @@ class DualEncoderConfig:
     sparse: int = 50
     char_lengths: tuple[int, ...] = (3, 4)
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.table_rows < 1 or self.table_rows & (self.table_rows - 1):
+            raise ConfigError(f"table_rows is {self.table_rows}; it must be a power of two")
+        if any(length < 3 for length in self.char_lengths):
+            raise ConfigError(f"char_lengths are {self.char_lengths}; each must be at least 3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,17 @@ class MentionFeatures:
             self.sentence.take(rows),
             self.label.take(rows),
         )
+
+
+def join_mentions(parts: Sequence[MentionFeatures]) -> MentionFeatures:
+    """All mentions of the parts, one part after the other."""
+    return MentionFeatures(
+        join_bags([part.span for part in parts]),
+        join_bags([part.left for part in parts]),
+        join_bags([part.right for part in parts]),
+        join_bags([part.sentence for part in parts]),
+        join_ragged([part.label for part in parts]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +120,23 @@ class DualEncoder(nn.Module):
     def __init__(self, config: DualEncoderConfig) -> None:
         super().__init__()
         c = self.config = config
+
+        def text(kinds: int) -> TextEncoder:
+            return TextEncoder(dim=c.embedding, kinds=kinds, out=c.text)
+
+        def compound(parts: int, out: int) -> CompoundEncoder:
+            return CompoundEncoder(parts=parts, hidden=c.hidden, out=out, dropout=c.dropout)
+
         self.embedder = Embedder(rows=c.table_rows, dim=c.embedding)
-        sizes = {"dim": c.embedding, "out": c.text}
-        self.name_text = TextEncoder(kinds=3, **sizes)  # of both towers
-        self.context_text = TextEncoder(kinds=2, **sizes)
-        self.description_text = TextEncoder(kinds=2, **sizes)
+        self.name_text = text(3 if c.char_lengths else 2)  # of both towers
+        self.context_text = text(2)
+        self.description_text = text(2)
         self.labels = SparseEncoder(rows=64, dim=c.sparse, out=c.sparse)
         self.types = SparseEncoder(rows=c.sparse_rows, dim=c.sparse, out=c.sparse)
-        nested = {"hidden": c.hidden, "dropout": c.dropout}
-        self.context = CompoundEncoder(parts=3 * c.text, out=c.text, **nested)
-        self.mention = CompoundEncoder(parts=2 * c.text + c.sparse, out=c.vector, **nested)
-        self.content = CompoundEncoder(parts=c.text + c.sparse + N_NUMBERS, out=c.text, **nested)
-        self.entity = CompoundEncoder(parts=2 * c.text, out=c.vector, **nested)
+        self.context = compound(3 * c.text, c.text)
+        self.mention = compound(2 * c.text + c.sparse, c.vector)
+        self.content = compound(c.text + c.sparse + N_NUMBERS, c.text)
+        self.entity = compound(2 * c.text, c.vector)
         self.name_path = nn.Linear(c.text, c.vector, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(3.0))  # of the cosine, in training
 
@@ -153,7 +178,8 @@ class DualEncoder(nn.Module):
         name_means, description_means = self.embedder([f.name, f.description])
         name = self.name_text(name_means)
         numbers = torch.from_numpy(f.numbers).to(name.device)
-        content = self.content([self.description_text(description_means), self.types(f.types), numbers])
+        description = self.description_text(description_means)
+        content = self.content([description, self.types(f.types), numbers])
         mixed = self.entity([functional.gelu(content), name])
         return functional.normalize(mixed + self.name_path(name), dim=1)
 
@@ -186,7 +212,9 @@ class DualEncoder(nn.Module):
                 state[_TABLE_SCALE] = scale.half()
             else:
                 state[name] = tensor.half().contiguous()
-        save_file(state, folder / "weights.safetensors")
+        temporary = folder / ".weights.safetensors.tmp"
+        temporary.write_bytes(to_bytes(state))  # with the usual mode; save_file lets only us read
+        os.replace(temporary, folder / "weights.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> DualEncoder:
@@ -202,12 +230,13 @@ class DualEncoder(nn.Module):
             with torch.device("meta"):
                 model = cls(config)
             model.load_state_dict(state, assign=True)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        except (*_UNREADABLE, SafetensorError) as error:
             raise BundleError(
-                f"{folder}: not a retriever of this version ({error}); make the bundle again"
+                f"{folder}: not a retriever of this version ({reason(error)}); make it again"
             ) from error
         return model.eval()
 
 
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError)
 _TABLE = "embedder.table.weight"
 _TABLE_SCALE = "embedder.table.scale"

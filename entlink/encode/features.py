@@ -1,8 +1,8 @@
-"""Texts to bags of hashed features: words, word bigrams, character n-grams, whole batches at a time.
+"""Texts to bags of hashed features: words, word bigrams, character n-grams, a batch at a time.
 
-All substrings are hashed from one prefix sum of a polynomial hash: with T[i] = sum of c_k P^k for k < i
-(mod 2^64), the hash of characters a..b-1 is (T[b] - T[a]) P^-a, whatever its position. So a million
-characters take some milliseconds of NumPy and no Python loop.
+All substrings are hashed from one prefix sum of a polynomial hash: with T[i] = sum of c_k P^k for
+k < i (mod 2^64), the hash of characters a..b-1 is (T[b] - T[a]) P^-a, whatever its position. So a
+million characters take some milliseconds of NumPy and no Python loop.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """The features of n texts: one bag of words, of bigrams and (maybe) of character n-grams each."""
+    """The features of n texts: for each a bag of words, one of bigrams, maybe one of n-grams."""
 
     word: Ragged
     bigram: Ragged
@@ -55,7 +55,8 @@ class Bags:
 
     def kinds(self) -> list[Ragged]:
         """The kinds of features there are: two or three."""
-        return [self.word, self.bigram] if self.char is None else [self.word, self.bigram, self.char]
+        bags = [self.word, self.bigram]
+        return bags if self.char is None else [*bags, self.char]
 
     def take(self, rows: NDArray[np.int64]) -> Bags:
         """The features of the given texts, in the given order."""
@@ -70,6 +71,16 @@ def join_ragged(parts: Sequence[Ragged]) -> Ragged:
     return Ragged(np.concatenate([part.ids for part in parts]), offsets)
 
 
+def join_bags(parts: Sequence[Bags]) -> Bags:
+    """All texts of the parts, which have the same kinds of features, one part after the other."""
+    chars = [part.char for part in parts if part.char is not None]
+    return Bags(
+        join_ragged([part.word for part in parts]),
+        join_ragged([part.bigram for part in parts]),
+        join_ragged(chars) if chars else None,
+    )
+
+
 def fold(text: str) -> str:
     """Lower case without accents; the form in which all features are read."""
     if text.isascii():
@@ -81,12 +92,13 @@ def fold(text: str) -> str:
 def featurise(texts: Sequence[str], *, rows: int, chars: tuple[int, ...] = ()) -> Bags:
     """Hash each text's features to ``rows`` (a power of two) table rows.
 
-    ``chars`` lists the lengths of character n-grams (a word's edges count as one blank); none if empty.
+    ``chars`` lists the lengths of character n-grams, at least 3 (a word's edges count as one blank
+    each); none if empty.
     """
     points, is_word, text_of = _characters(texts)
     prefix = _prefix_hashes(np.where(is_word, points, np.uint64(32)))
     edges = np.diff(is_word.astype(np.int8))
-    starts = np.flatnonzero(edges == 1) + 1  # the first character is a separator, so no word starts at 0
+    starts = np.flatnonzero(edges == 1) + 1  # never 0: the first character is a separator
     ends = np.flatnonzero(edges == -1) + 1
     words = _substrings(prefix, starts, ends)
     owner = text_of[starts]
@@ -103,10 +115,10 @@ def featurise(texts: Sequence[str], *, rows: int, chars: tuple[int, ...] = ()) -
 def _characters(
     texts: Sequence[str],
 ) -> tuple[_Hashes, NDArray[np.bool_], NDArray[np.int64]]:
-    """Code points of all texts with a separator around each, which are letters, and whose they are."""
+    """Code points of all texts, a separator around each; which are letters, and whose they are."""
     folded = [fold(text) for text in texts]
     joined = "\n" + "\n".join(folded) + "\n"
-    points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
     is_word = _letters()[np.minimum(points, 0x1FFFF)]
     lengths = np.fromiter((len(text) + 1 for text in folded), dtype=np.int64, count=len(folded))
     text_of = np.concatenate(([0], np.repeat(np.arange(len(texts)), lengths)))
@@ -115,7 +127,10 @@ def _characters(
 
 @lru_cache(maxsize=1)
 def _letters() -> NDArray[np.bool_]:
-    """For each code point: is it part of a word? '+' and '#' are, for the likes of C++ and C#."""
+    """For each code point: is it part of a word? '+' and '#' are, for the likes of C++ and C#.
+
+    Those from 0x20000 on (rare ideographs) are taken for separators, as the last entry is.
+    """
     table = np.fromiter((chr(i).isalnum() for i in range(0x20000)), dtype=np.bool_, count=0x20000)
     table[[ord("+"), ord("#")]] = True
     table[0x1F300:0x1FB00] = True  # pictographs
@@ -128,7 +143,7 @@ def _prefix_hashes(points: _Hashes) -> tuple[_Hashes, _Hashes]:
     inverse = np.cumprod(np.full(len(points) + 1, _INVERSE, dtype=np.uint64))
     prefix = np.zeros(len(points) + 1, dtype=np.uint64)
     np.cumsum((points + np.uint64(1)) * power, out=prefix[1:])
-    return prefix, inverse
+    return prefix, inverse.astype(np.uint64, copy=False)
 
 
 def _substrings(
