@@ -1,6 +1,6 @@
 """The retriever: the entities nearest to a mention, with the holders of its very name among them.
 
-An entity has one vector for each of its surfaces (ME, Luan et al. 2021); its score is the best of them.
+An entity has one vector for each of its surfaces (ME, Luan et al. 2021); its score is their best.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entlink.encode.dual import DualEncoder
+from entlink.errors import BundleError, reason
 from entlink.inputs import MentionInput, entity_inputs
 from entlink.kb.store import AliasHit, KnowledgeBase
 from entlink.retrieve.index import VectorIndex
@@ -26,8 +27,8 @@ class Retrieved:
 
     rows: NDArray[np.int64]  # (k,) rows of the KB
     cosines: NDArray[np.float32]  # (k,)
-    priors: NDArray[np.float32]  # (k,) share of this surface's uses that mean this entity; 0 unknown
-    is_alias: NDArray[np.bool_]  # (k,) does the KB know the surface as a name of this entity?
+    priors: NDArray[np.float32]  # (k,) share of this surface's uses that mean it; 0 if unknown
+    is_alias: NDArray[np.bool_]  # (k,) does the KB know the surface as a name of it?
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,18 @@ class SurfaceVectors:
 
     @classmethod
     def open(cls, folder: Path) -> SurfaceVectors:
-        """Map what ``save`` wrote."""
-        rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
-        return cls(VectorIndex.open(folder / "index.faiss"), rows)
+        """Map what ``save`` wrote. Raises BundleError if it is not whole."""
+        index = VectorIndex.open(folder / "index.faiss")
+        try:
+            rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BundleError(
+                f"{folder / 'rows.npy'}: cannot be read ({reason(error)}); delete its folder and it"
+                " is made again"
+            ) from error
+        if rows.shape != (len(index),) or rows.dtype != np.int32:
+            raise BundleError(f"{folder}: its files do not fit; delete it and it is made again")
+        return cls(index, rows)
 
 
 class Retriever:
@@ -73,56 +83,67 @@ class Retriever:
         self._surfaces = surfaces
 
     def retrieve(self, mentions: Sequence[MentionInput], *, k: int = 100) -> list[Retrieved]:
-        """The k best entities of each mention; those that bear its very name are always kept."""
+        """The k best entities of each mention, fewer only where the KB has fewer.
+
+        Those that bear the mention's very name are always among them (of more than k, the k first).
+        """
         queries = self._encoder.encode_mentions(mentions)
-        n_fetch = min(2 * k + 20, len(self._surfaces.rows))  # surfaces: an entity may have several
-        scores, positions = self._surfaces.index.search(queries, k=n_fetch)
-        known = self._kb.by_aliases(list(dict.fromkeys(m.span for m in mentions)))
+        nearest = self._nearest(queries, k)
+        bearers = self._kb.by_aliases(list(dict.fromkeys(m.span for m in mentions)))
         return [
-            self._merge(query, found, cosines, known[mention.span][:k], k)
-            for mention, query, found, cosines in zip(
-                mentions, queries, positions, scores, strict=True
-            )
+            self._merge(query, positions, bearers[mention.span], k)
+            for mention, query, positions in zip(mentions, queries, nearest, strict=True)
         ]
+
+    def _nearest(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+        """The positions of each query's nearest surfaces, so many that k entities have one."""
+        rows, index = self._surfaces.rows, self._surfaces.index
+        n_fetch = min(2 * k + 20, len(rows))  # enough for nearly all: few have over two surfaces
+        _, found = index.search(queries, k=n_fetch)
+        nearest = [positions[positions >= 0] for positions in found]
+        while n_fetch < len(rows):
+            short = [
+                i for i, positions in enumerate(nearest) if len(np.unique(rows[positions])) < k
+            ]
+            if not short:
+                break
+            n_fetch = min(4 * n_fetch, len(rows))
+            _, found = index.search(queries[short], k=n_fetch)
+            for i, positions in zip(short, found, strict=True):
+                nearest[i] = positions[positions >= 0]
+        return nearest
 
     def _merge(
         self,
         query: NDArray[np.float32],
-        found: NDArray[np.int64],
-        cosines: NDArray[np.float32],
+        nearest: NDArray[np.int64],
         hits: Sequence[AliasHit],
         k: int,
     ) -> Retrieved:
         priors = {hit.row: hit.prior for hit in hits}
-        alias_rows = np.asarray(sorted(priors), dtype=np.int64)
-        at, alias_cosines = self._score_entities(query, alias_rows)
-        rows = np.concatenate([self._surfaces.rows[found[found >= 0]], alias_rows[at]])
-        scores = np.concatenate([cosines[found >= 0], alias_cosines])
-        order = np.lexsort((rows, -scores))
-        rows, scores = rows[order], scores[order]
-        first = np.sort(np.unique(rows, return_index=True)[1])  # each entity at its best surface
-        rows, scores = rows[first].astype(np.int64), scores[first]
-        is_alias = np.isin(rows, alias_rows)
-        room = k - int(is_alias.sum())
-        kept = is_alias | (np.cumsum(~is_alias) <= room)
-        rows = rows[kept]
+        bearers = np.asarray(sorted(hit.row for hit in hits[:k]), dtype=np.int64)
+        positions = np.union1d(nearest, self._positions_of(bearers))
+        rows = self._surfaces.rows[positions].astype(np.int64)
+        # Row by row and not by BLAS: equal vectors get equal cosines, wherever in the KB they stand
+        # and however many mentions are linked at once, so that their order is always the same.
+        cosines = (self._surfaces.index.vectors(positions) * query).sum(axis=1)
+        order = np.lexsort((rows, -cosines))
+        rows, cosines = rows[order], cosines[order]
+        best = np.sort(np.unique(rows, return_index=True)[1])  # each entity at its best surface
+        rows, cosines = rows[best], cosines[best]
+        is_kept = np.isin(rows, bearers)
+        is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
+        rows = rows[is_kept]
         return Retrieved(
             rows=rows,
-            cosines=scores[kept],
-            priors=np.asarray([priors.get(int(row), 0.0) for row in rows], dtype=np.float32),
-            is_alias=is_alias[kept],
+            cosines=cosines[is_kept],
+            priors=np.asarray([priors.get(row, 0.0) for row in rows.tolist()], dtype=np.float32),
+            is_alias=np.asarray([row in priors for row in rows.tolist()], dtype=np.bool_),
         )
 
-    def _score_entities(
-        self, query: NDArray[np.float32], rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Cosines of all surfaces of these entities, and which of ``rows`` each belongs to."""
+    def _positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of all surfaces of these entities."""
         starts = np.searchsorted(self._surfaces.rows, rows)
         ends = np.searchsorted(self._surfaces.rows, rows, side="right")
-        at = np.repeat(np.arange(len(rows)), ends - starts)
-        positions = np.concatenate(
-            [np.arange(a, b) for a, b in zip(starts, ends, strict=True)] or [np.zeros(0, np.int64)]
-        )
-        return at, (self._surfaces.index.vectors(positions.astype(np.int64)) @ query).astype(
-            np.float32
-        )
+        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])

@@ -1,4 +1,4 @@
-"""Nearest vectors through FAISS: the only module that imports it. Scores are cosines, higher is better."""
+"""Nearest vectors through FAISS: the only module that imports it. Scores are cosines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VectorIndex:
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], *, factory: str = "Flat") -> VectorIndex:
-        """Index unit vectors (n, d); ``factory`` is a FAISS index_factory string, "Flat" is exact."""
+        """Index unit vectors (n, d); ``factory`` is for faiss.index_factory, "Flat" is exact."""
         import faiss
 
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
@@ -65,7 +65,7 @@ class VectorIndex:
         return scores, positions
 
     def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors at these positions, (n, d); for a compressed index, as near as it keeps them."""
+        """The vectors at these positions, (n, d); of a compressed index, as near as it has them."""
         if not len(positions):
             return np.zeros((0, self._index.d), dtype=np.float32)
         return np.asarray(self._index.reconstruct_batch(positions))
