@@ -58,7 +58,11 @@ def _parts(
     at = 0
     for i, word in enumerate(words):
         spaced = bool(doc[start + i].whitespace_) and i > 0 and bool(doc[start + i - 1].whitespace_)
-        if (word in _DASHES and spaced) or (word in _POSSESSIVES and i + 1 < len(words)):
+        joins = (
+            shapes[i].lower
+            and {(start + at, start + i), (start + i + 1, start + len(words))} <= known
+        )
+        if joins or (word in _DASHES and spaced) or (word in _POSSESSIVES and i + 1 < len(words)):
             yield from _headline(start, at, i, shapes, label, known)
             at = i + 1
         elif (

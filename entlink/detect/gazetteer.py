@@ -200,7 +200,11 @@ def _may_be_a_name(text: str, shape: Shape) -> bool:
 def _has_company(shapes: Sequence[Shape], at: int) -> bool:
     """Whether the next word on either side has a capital too."""
     return any(
-        0 <= i < len(shapes) and shapes[i].capital and shapes[i].letter for i in (at - 1, at + 1)
+        0 <= i < len(shapes)
+        and shapes[i].capital
+        and shapes[i].letter
+        and not (shapes[i].stop and i < at)  # "The Rangers", "In Texas"
+        for i in (at - 1, at + 1)
     )
 
 
