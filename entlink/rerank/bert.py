@@ -1,23 +1,28 @@
 """BERT for sequence classification in plain PyTorch (Devlin et al. 2019).
 
-The same weights, names and results as Hugging Face's ``BertForSequenceClassification`` with one label, so a
-folder saved here loads there and the other way round (both tested). It is here because importing that class
-takes over two seconds, more than a whole ``entlink link`` of a short text may take.
+The same weights, names and results as Hugging Face's ``BertForSequenceClassification`` with one
+label, so a folder saved here loads there and the other way round (both tested). It is here because
+importing that class takes over two seconds, more than a whole ``entlink link`` of a short text may.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
-from entlink.errors import BundleError
+from entlink.errors import BundleError, reason
+
+_NEEDED = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,6 @@ class _SelfAttention(nn.Module):
         self.query = nn.Linear(c.hidden_size, c.hidden_size)
         self.key = nn.Linear(c.hidden_size, c.hidden_size)
         self.value = nn.Linear(c.hidden_size, c.hidden_size)
-        self.dropout = c.hidden_dropout_prob
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, length, size = x.shape
@@ -65,8 +69,8 @@ class _SelfAttention(nn.Module):
             layer(x).view(n, length, self.heads, size // self.heads).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        drop = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+        # no dropout on the attention itself: it would double the time of a training step on a CPU
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return mixed.transpose(1, 2).reshape(n, length, size)
 
 
@@ -126,20 +130,20 @@ class BertClassifier(nn.Module):
     def forward(self, ids: Tensor, segments: Tensor, is_token: Tensor) -> Tensor:
         """ids, segments, is_token: (n, length); is_token is False on padding. -> (n,) logits"""
         x = self.bert.embeddings(ids, segments)
-        mask = is_token[:, None, None, :]  # (n, 1, 1, length): every head and query sees the same keys
+        mask = is_token[:, None, None, :]  # (n, 1, 1, length): the same for all heads and queries
         for layer in cast(nn.ModuleList, self.bert.encoder["layer"]):
             x = layer(x, mask)
         pooled = torch.tanh(self.bert.pooler(x[:, 0]))
         return cast(Tensor, self.classifier(self.dropout(pooled)).squeeze(1))
 
     def save(self, folder: Path) -> None:
-        """A Hugging Face sequence-classification folder (without tokenizer), weights in half precision."""
+        """A Hugging Face sequence-classification folder (no tokenizer), weights as float16."""
         folder.mkdir(parents=True, exist_ok=True)
         config = asdict(self.config) | {
             "architectures": ["BertForSequenceClassification"],
             "model_type": "bert",
             "hidden_act": "gelu",
-            "attention_probs_dropout_prob": self.config.hidden_dropout_prob,
+            "attention_probs_dropout_prob": 0.0,
             "id2label": {"0": "LABEL_0"},
             "label2id": {"LABEL_0": 0},
             "dtype": "float16",
@@ -147,31 +151,49 @@ class BertClassifier(nn.Module):
         text = json.dumps(config, indent=2, sort_keys=True)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         state = {name: t.half().contiguous() for name, t in sorted(self.state_dict().items())}
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        temporary = folder / ".model.safetensors.tmp"
+        temporary.write_bytes(to_bytes(state, metadata={"format": "pt"}))
+        os.replace(temporary, folder / "model.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> BertClassifier:
-        """Read a BERT folder; a base model without classifier gets a fresh one. Raises BundleError."""
+        """Read a BERT folder; a base model without classifier gets a fresh one.
+
+        Raises BundleError for anything else, also for a BERT that computes in another way.
+        """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            config = BertConfig(**{f.name: raw[f.name] for f in fields(BertConfig) if f.name in raw})
-            state = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
-            if "classifier.weight" not in state:
-                state = {n if n.startswith("bert.") else f"bert.{n}": t for n, t in state.items()}
-                state["classifier.weight"] = torch.randn(1, config.hidden_size) * 0.02
-                state["classifier.bias"] = torch.zeros(1)
-            state.pop("bert.embeddings.position_ids", None)
-            model = cls._empty(config)
+            for key, value in _NEEDED.items():
+                if raw.get(key, value) != value:
+                    raise ValueError(f"its {key} is {raw[key]!r}, not {value!r}")
+            config = BertConfig(
+                **{f.name: raw[f.name] for f in fields(BertConfig) if f.name in raw}
+            )
+            state = _named(load_file(folder / "model.safetensors"), config)
+            model = cls(config)
             model.load_state_dict(state, assign=True)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        except (*_UNREADABLE, SafetensorError) as error:
             raise BundleError(
-                f"{folder}: not a BERT folder that can be read ({error}); give a Hugging Face folder "
-                "of model_type bert with config.json and model.safetensors"
+                f"{folder}: not a BERT folder that can be read ({reason(error)}); give a Hugging "
+                "Face folder of model_type bert with config.json and model.safetensors"
             ) from error
         return model.eval()
 
-    @classmethod
-    def _empty(cls, config: BertConfig) -> BertClassifier:
-        """Without spending time on random weights that are replaced at once."""
-        with torch.device("meta"):
-            return cls(config)
+
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
+
+
+def _named(state: dict[str, Tensor], config: BertConfig) -> dict[str, Tensor]:
+    """The weights under the names that they have here, in single precision, with a classifier."""
+    if "classifier.weight" in state:
+        named = dict(state)
+    else:  # a base model: without "bert." before the names, or with the heads of pre-training
+        named = {
+            name if name.startswith("bert.") else f"bert.{name}": tensor
+            for name, tensor in state.items()
+            if not name.startswith("cls.")
+        }
+        named["classifier.weight"] = torch.randn(1, config.hidden_size) * 0.02
+        named["classifier.bias"] = torch.zeros(1)
+    named.pop("bert.embeddings.position_ids", None)
+    return {name: tensor.float() for name, tensor in named.items()}

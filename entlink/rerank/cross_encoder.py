@@ -2,8 +2,8 @@
 
     [CLS] left [M] mention [/M] right [SEP] name [E] description [SEP]
 
-The marks are unused entries of BERT's vocabulary. Both sides are cut to a token budget: contexts lose
-what is farthest from the mention, descriptions their end.
+The marks are unused entries of BERT's vocabulary. Both sides are cut to a token budget: contexts
+lose what is farthest from the mention, descriptions their end.
 """
 
 from __future__ import annotations
@@ -18,28 +18,35 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from entlink.errors import BundleError
+from entlink.errors import BundleError, ConfigError, reason
 from entlink.rerank.bert import BertClassifier
 
 _MENTION, _MENTION_END, _ENTITY = "[unused0]", "[unused1]", "[unused2]"
+_N_MARKS = 6  # [CLS], [SEP] twice, and these three
 
 
 @dataclass(frozen=True, slots=True)
 class PairConfig:
     """Token budgets of a pair."""
 
-    context_tokens: int = 48  # both contexts and the span
-    entity_tokens: int = 44
+    context_tokens: int = 40  # both contexts and the span
+    entity_tokens: int = 36
     span_tokens: int = 16
     name_tokens: int = 16
 
+    @property
+    def longest(self) -> int:
+        """The most tokens that a pair can have, marks included."""
+        return self.context_tokens + self.entity_tokens + _N_MARKS
 
-@dataclass(frozen=True, slots=True)
-class TokenPairs:
-    """Pairs as token ids, not padded."""
-
-    ids: list[list[int]]
-    n_first: list[int]  # how many of the ids are the mention's side, [CLS] and [SEP] included
+    def __post_init__(self) -> None:
+        for part, whole in (("span", "context"), ("name", "entity")):
+            n_part, n_whole = getattr(self, f"{part}_tokens"), getattr(self, f"{whole}_tokens")
+            if not 0 < n_part <= n_whole:
+                raise ConfigError(
+                    f"{part}_tokens is {n_part}; it must be at least 1 and at most "
+                    f"{whole}_tokens, {n_whole}"
+                )
 
 
 class PairTokenizer:
@@ -50,10 +57,9 @@ class PairTokenizer:
         self.config = config
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        marks = ("[CLS]", "[SEP]", _MENTION, _MENTION_END, _ENTITY)
-        self._marks = [tokenizer.token_to_id(mark) for mark in marks]
-        if None in self._marks:
-            raise BundleError(f"the reranker's tokenizer lacks one of {marks}; use a BERT vocabulary")
+        self._marks = [
+            _id_of(tokenizer, mark) for mark in ("[CLS]", "[SEP]", _MENTION, _MENTION_END, _ENTITY)
+        ]
 
     def mentions(self, contexts: Sequence[tuple[str, str, str]]) -> list[list[int]]:
         """(left, span, right) -> ids of the first half."""
@@ -85,10 +91,22 @@ class PairTokenizer:
         return [encoding.ids for encoding in found]
 
 
+def _id_of(tokenizer: Tokenizer, token: str) -> int:
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise BundleError(f"the reranker's tokenizer lacks {token}; use a BERT vocabulary")
+    return found
+
+
 class CrossEncoder:
     """Scores pairs; the model and its tokenizer."""
 
     def __init__(self, model: BertClassifier, pairs: PairTokenizer) -> None:
+        if pairs.config.longest > model.config.max_position_embeddings:
+            raise ConfigError(
+                f"pairs of {pairs.config.longest} tokens do not fit a model of "
+                f"{model.config.max_position_embeddings}; give them a smaller budget"
+            )
         self.model = model
         self.pairs = pairs
 
@@ -108,9 +126,13 @@ class CrossEncoder:
         try:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             file = folder / "pair.json"
-            config = PairConfig(**json.loads(file.read_text())) if file.exists() else PairConfig()
+            text = file.read_text(encoding="utf-8") if file.exists() else "{}"
+            config = PairConfig(**json.loads(text))
         except Exception as error:  # tokenizers raises plain Exception
-            raise BundleError(f"{folder}: its tokenizer cannot be read ({error})") from error
+            raise BundleError(
+                f"{folder}: its tokenizer.json or pair.json cannot be read ({reason(error)}); "
+                "give a folder with both"
+            ) from error
         return cls(model, PairTokenizer(tokenizer, config))
 
     @torch.inference_mode()
@@ -122,21 +144,23 @@ class CrossEncoder:
         *,
         batch_size: int = 32,
     ) -> NDArray[np.float32]:
-        """Logits of (context index, entity index) pairs, read in order of length, returned in order given."""
-        first, second = self.pairs.mentions(contexts), self.pairs.entities(entities)
-        lengths = [len(first[m]) + len(second[e]) for m, e in pairs]
-        order = np.argsort(np.asarray(lengths), kind="stable")
-        logits = np.zeros(len(pairs), dtype=np.float32)
+        """Logits (n pairs,) of (context index, entity index) pairs, in the order given.
+
+        Pairs of the same text are read once, so that their logits are the same to the last bit.
+        """
+        first = [tuple(half) for half in self.pairs.mentions(contexts)]
+        second = [tuple(half) for half in self.pairs.entities(entities)]
+        texts = [(first[m], second[e]) for m, e in pairs]
+        unread = sorted(dict.fromkeys(texts), key=lambda text: len(text[0]) + len(text[1]))
         device = next(self.model.parameters()).device
         self.model.eval()
-        for begin in range(0, len(pairs), batch_size):
-            chosen = order[begin : begin + batch_size]
-            ids, segments, is_token = pad_pairs(
-                [first[pairs[i][0]] for i in chosen], [second[pairs[i][1]] for i in chosen]
-            )
+        logits: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+        for begin in range(0, len(unread), batch_size):  # of like length together: less padding
+            some = unread[begin : begin + batch_size]
+            ids, segments, is_token = pad_pairs([a for a, _ in some], [b for _, b in some])
             found = self.model(ids.to(device), segments.to(device), is_token.to(device))
-            logits[chosen] = found.float().cpu().numpy()
-        return logits
+            logits.update(zip(some, found.float().tolist(), strict=True))
+        return np.asarray([logits[text] for text in texts], dtype=np.float32)
 
 
 def pad_pairs(
