@@ -1,4 +1,4 @@
-"""The one training loop: progress, warm-up and decay, checkpoints, resume. Trainers bring the loss."""
+"""The one training loop: warm-up and decay, progress, checkpoints. Trainers bring the loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from entlink.errors import ConfigError, InputError, reason
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ class LoopConfig:
     weight_decay: float = 0.0
     checkpoint_every: int = 500  # steps
     clip: float = 1.0  # of the gradient's norm
+    seed: int = 0  # of dropout
 
 
 def fit(
@@ -35,39 +39,41 @@ def fit(
     *,
     title: str,
     checkpoint: Path | None = None,
+    run: str = "",
     after_step: Callable[[int], None] | None = None,
 ) -> None:
     """Minimise ``loss_at(step)``, which must depend on nothing but the step and the weights.
 
-    So a run that was interrupted goes on from its checkpoint with the very batches it would have seen.
-    The learning rate rises linearly, then falls linearly to zero. A finished run leaves its checkpoint.
+    Dropout too depends on nothing else, so a run that was interrupted goes on from its checkpoint
+    as if it had not been. The learning rate rises linearly, then falls linearly to zero. ``run``
+    says all that the run depends on: a checkpoint with another one raises ConfigError. A finished
+    run leaves its checkpoint.
     """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
-    start = _resume(model, optimizer, checkpoint)
-    for _ in range(start):
-        schedule.step()
+    run = f"{config} {run}"
+    start = _resume(model, optimizer, checkpoint, run) if checkpoint and checkpoint.exists() else 0
     running = 0.0
     bar = tqdm(range(start, config.n_steps), initial=start, total=config.n_steps, desc=title)
     for step in bar:
         model.train()
+        torch.manual_seed((config.seed << 32) + step)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _rate(step, config)
         loss = loss_at(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
-        schedule.step()
         running = loss.item() if step == start else 0.98 * running + 0.02 * loss.item()
         if step % 20 == 0:
             bar.set_postfix(loss=f"{running:.3f}")
-        if checkpoint and (step + 1) % config.checkpoint_every == 0:
-            _save(model, optimizer, step + 1, checkpoint)
+        done = step + 1
+        if checkpoint and (done == config.n_steps or done % config.checkpoint_every == 0):
+            _save(model, optimizer, done, run, checkpoint)
         if after_step:
-            after_step(step + 1)
-    if checkpoint:
-        _save(model, optimizer, config.n_steps, checkpoint)
+            after_step(done)
 
 
 def _rate(step: int, config: LoopConfig) -> float:
@@ -77,7 +83,9 @@ def _rate(step: int, config: LoopConfig) -> float:
     return max(0.0, (config.n_steps - step) / max(1, config.n_steps - warmup))
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, path: Path) -> None:
+def _save(
+    model: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: str, path: Path
+) -> None:
     """Weights, Adam's moments and the step, in one safetensors file (nothing is pickled)."""
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
@@ -88,19 +96,21 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, path: P
     save_file(
         {name: tensor.detach().clone().contiguous() for name, tensor in state.items()},
         temporary,
-        metadata={"step": str(step)},
+        metadata={"step": str(step), "run": run},
     )
     os.replace(temporary, path)
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path | None) -> int:
-    if path is None or not path.exists():
-        return 0
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-        step = int(file.metadata()["step"])
-    state = load_file(path)
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, run: str) -> int:
+    """Put everything back as it was; the step to go on with."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: no checkpoint ({reason(error)}); delete it") from error
+    if metadata.get("run") != run:
+        raise ConfigError(f"{path}: the checkpoint of a run with other settings; delete or move it")
     weights = {n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.")}
     model.load_state_dict(weights)
     moments: dict[int, dict[str, Tensor]] = {}
@@ -111,5 +121,6 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path | Non
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
+    step = int(metadata["step"])
     log.info("going on from step %d of %s", step, path)
     return step

@@ -10,8 +10,8 @@ from torch.nn import functional
 def in_batch_softmax(scores: Tensor, gold: Tensor, entity: Tensor) -> Tensor:
     """Softmax over the entities in the batch (Gillick et al. 2019, section 3).
 
-    scores: (n mentions, m columns), scaled cosines; column i is mention i's gold entity for i < n, the
-    rest are negatives. gold: (n,) entity of each mention. entity: (m,) entity of each column.
+    scores: (n mentions, m columns), scaled cosines; column i is mention i's gold entity for i < n,
+    the rest are negatives. gold: (n,) entity of each mention. entity: (m,) entity of each column.
     Other columns that hold the same entity as the gold one are no negatives: they are masked.
     """
     n = len(scores)
@@ -35,7 +35,10 @@ def list_or_nil(scores: Tensor, is_candidate: Tensor, gold: Tensor) -> Tensor:
 
 
 def binary(scores: Tensor, is_candidate: Tensor, gold: Tensor) -> Tensor:
-    """Is this pair the true link? Cross-entropy of each pair (Agarwal and Bikel 2020); shapes as above."""
+    """Is this pair the true link? Cross-entropy of each pair (Agarwal and Bikel 2020).
+
+    Shapes as above; the mean over the candidates of all lists.
+    """
     target = torch.zeros(len(scores), scores.shape[1] + 1, device=scores.device)
     target[torch.arange(len(scores)), gold] = 1.0
     loss = functional.binary_cross_entropy_with_logits(scores, target[:, :-1], reduction="none")

@@ -1,4 +1,4 @@
-"""A smaller vocabulary for a BERT folder: word pieces that the texts at hand hardly use are dropped.
+"""A smaller vocabulary for a BERT: word pieces that the texts at hand hardly use are dropped.
 
 Words that contained them are split into smaller pieces that stay; every single character stays.
 """
@@ -23,23 +23,26 @@ _BATCH = 2000  # texts
 def prune_vocabulary(
     model: BertClassifier, tokenizer: Tokenizer, texts: Iterable[str], *, size: int
 ) -> tuple[BertClassifier, Tokenizer]:
-    """The same model over the ``size`` most used word pieces of ``texts``, and its tokenizer."""
+    """The same model over the ``size`` most used word pieces of ``texts``, and its tokenizer.
+
+    More than ``size`` stay only if there are more single characters and special tokens. ``model``
+    is changed in place; both tokenizers lose truncation and padding.
+    """
     raw = json.loads(tokenizer.to_str())
     old: dict[str, int] = raw["model"]["vocab"]
     counts = _piece_counts(tokenizer, texts)
-    always = [piece for piece in old if _always(piece)]
-    ranked = sorted(old, key=lambda piece: (-counts[old[piece]], old[piece]))
-    kept = set(list(dict.fromkeys(always + ranked))[:size])
+    kept = {piece for piece in old if _always(piece)}
+    others = sorted(old.keys() - kept, key=lambda piece: (-counts[old[piece]], old[piece]))
+    kept.update(others[: max(0, size - len(kept))])
     rows = [row for piece, row in sorted(old.items(), key=lambda item: item[1]) if piece in kept]
     place = {row: new for new, row in enumerate(rows)}
     raw["model"]["vocab"] = {piece: place[row] for piece, row in old.items() if piece in kept}
     for special in raw.get("added_tokens", []):
         special["id"] = place[special["id"]]
-    if raw.get("post_processor"):
-        raw["post_processor"] = None  # the pair text brings its own [CLS] and [SEP]
+    raw["post_processor"] = None  # the pair text brings its own [CLS] and [SEP]
     raw["truncation"] = raw["padding"] = None
-    embeddings = model.bert.embeddings.word_embeddings.weight.detach()[torch.tensor(rows)]
-    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(embeddings, freeze=False)
+    weight = model.bert.embeddings.word_embeddings.weight.detach()[torch.tensor(rows)]
+    model.bert.embeddings.word_embeddings = nn.Embedding(len(rows), weight.shape[1], _weight=weight)
     model.config = replace(model.config, vocab_size=len(rows))
     return model, Tokenizer.from_str(json.dumps(raw))
 

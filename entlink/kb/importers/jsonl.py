@@ -39,7 +39,7 @@ def read_entities(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Entity
     `paragraph` serves where `description` is null; keys that are not used go to `extra`.
     A bad line raises InputError, or is reported to `on_bad` and left out.
     """
-    for where, value in _objects(path, on_bad):
+    for where, value in read_objects(path, on_bad=on_bad):
         try:
             yield _entity(value)
         except ValueError as error:
@@ -48,7 +48,7 @@ def read_entities(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Entity
 
 def read_relations(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Relation]:
     """Relations: `head`, `property` and `tail` are required, `name` falls back to `property`."""
-    for where, value in _objects(path, on_bad):
+    for where, value in read_objects(path, on_bad=on_bad):
         try:
             head, prop, tail = (_required(value, key) for key in ("head", "property", "tail"))
             name = _optional(value, "name") or prop
@@ -61,7 +61,7 @@ def read_priors(
     path: Path, *, on_bad: OnBad | None = None
 ) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Surfaces and how often each meant which entity. Other keys (weights) are no counts."""
-    for where, value in _objects(path, on_bad):
+    for where, value in read_objects(path, on_bad=on_bad):
         try:
             surface, counts = _required(value, "surface"), value.get("counts", {})
             if not isinstance(counts, dict) or not all(
@@ -130,7 +130,10 @@ def _strings(value: Mapping[str, object], key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.strip() for item in found if item.strip()))
 
 
-def _objects(path: Path, on_bad: OnBad | None) -> Iterator[tuple[str, Mapping[str, object]]]:
+def read_objects(
+    path: Path, *, on_bad: OnBad | None = None
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Each line's JSON object with "path:line", to be named in errors; blank lines are skipped."""
     for where, line in _lines(path):
         if not line.strip():
             continue
