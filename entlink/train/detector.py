@@ -50,7 +50,7 @@ class DetectorConfig:
     depth: int = 4
     rows: int = 2000  # of the embedding table for word forms; affix tables have half
     dropout: float = 0.2
-    learn_rate: float = 0.001  # falls to a quarter, evenly over the rounds
+    learn_rate: float = 0.001
     batch_words: int = 1200
     variation: Variation = field(default_factory=Variation)
 
@@ -194,7 +194,7 @@ def _one_round(
     losses: dict[str, float] = {}
     # small batches first, full size from the third round on
     size = config.batch_words * min(round_, 3) // 3
-    optimizer.learn_rate = config.learn_rate * (1 - 0.75 * (round_ - 1) / max(1, config.rounds - 1))
+    optimizer.learn_rate = config.learn_rate
     varied = (t for t in vary(texts, names, config.variation, rng) if t.words)
     for batch in _batches(varied, size):
         examples = [_example(nlp, text) for text in batch]

@@ -6,7 +6,7 @@ All that is added is composed: names of the knowledge base in frames of our own.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,8 +23,6 @@ class Variation:
     lower: float = 0.03
     title: float = 0.05  # Capitals On Each Word
     rename: float = 0.35  # a span's words exchanged for another name of its label
-    described: float = 0.1  # "Mexican President" and the like put before the name of a person
-    dateline: float = 0.06  # "LONDON 1996-08-30" and the like put in front
     joined: float = 0.3  # the next text of the same source put behind it
     tables: float = 0.06  # further texts made of names and numbers, as results of matches are
 
@@ -45,10 +43,6 @@ def vary(
             text = _join(text, following) if following.source == text.source else text
         if names and rng.random() < variation.rename:
             text = _rename(text, names, rng)
-        if names and rng.random() < variation.described:
-            text = _describe(text, names, rng)
-        if names and rng.random() < variation.dateline:
-            text = _join(_compose(rng.choice(_DATELINES), names, rng), text)
         yield _recase(text, variation, rng)
         if names and rng.random() < variation.tables:
             yield _recase(_table(names, rng), variation, rng)
@@ -125,34 +119,6 @@ _TABLES: Final = (
     "{LOC} {n} - {n} - {n}",
     "{n} - {PER} ( {ORG} ) , {PER} ( {ORG} )",
 )
-_DATELINES: Final = (
-    "{LOC.} {date}",
-    "{PER} {LOC.} {date}",
-    "{LOC.} ( {ORG} ) -",
-    "{LOC.} , {month} {n} ( {ORG} ) -",
-    "{LOC.} , {LOC} —",
-    "{LOC.} —",
-    "{PER} , {LOC.}",
-)
-_TITLES: Final = (
-    "President",
-    "Prime Minister",
-    "Foreign Minister",
-    "Minister",
-    "Senator",
-    "captain",
-    "coach",
-    "striker",
-    "actor",
-    "singer",
-    "Judge",
-    "General",
-    "leader",
-    "champion",
-    "spokesman",
-    "",
-)
-_MONTHS: Final = ("Jan", "Feb.", "March", "April", "May", "June", "July", "Aug", "Sept", "Nov")
 
 
 def _table(names: Names, rng: random.Random) -> Tagged:
@@ -162,18 +128,13 @@ def _table(names: Names, rng: random.Random) -> Tagged:
 
 
 def _compose(frame: str, names: Names, rng: random.Random) -> Tagged:
-    """A text from a frame: `{LABEL}` a name, `{LABEL.}` one in capitals, numbers and dates."""
+    """A text from a frame: `{LABEL}` a name, `{LABEL.}` one in capitals, `{n}` a number."""
     words: list[str] = []
     spans: list[tuple[int, int, str]] = []
-    fill: dict[str, Callable[[], str]] = {
-        "{n}": lambda: _number(rng),
-        "{month}": lambda: rng.choice(_MONTHS),
-        "{date}": lambda: f"19{rng.randint(60, 99)}-0{rng.randint(1, 9)}-{rng.randint(10, 31)}",
-    }
     for part in frame.split():
         label = part.strip("{.}")
-        if part in fill:
-            words.append(fill[part]())
+        if part == "{n}":
+            words.append(_number(rng))
         elif label in names and part != label:
             name = rng.choice(names[label])
             spans.append((len(words), len(words) + len(name), label))
@@ -181,31 +142,6 @@ def _compose(frame: str, names: Names, rng: random.Random) -> Tagged:
         else:
             words.append(part)
     return Tagged(tuple(words), (True,) * len(words), tuple(spans), "composed")
-
-
-def _describe(text: Tagged, names: Names, rng: random.Random) -> Tagged:
-    """Put a nationality (MISC), a title (no name) or both before each person's name."""
-    words: list[str] = []
-    spans: list[tuple[int, int, str]] = []
-    moved: dict[int, int] = {}  # token -> where it went
-    starts = {start for start, _, label in text.spans if label == "PER"}
-    for i, word in enumerate(text.words):
-        if i in starts and not (i and text.words[i - 1][:1].isupper()):
-            if names.get("MISC") and rng.random() < 0.7:
-                people = rng.choice(names["MISC"])
-                spans.append((len(words), len(words) + len(people), "MISC"))
-                words += people
-            words += rng.choice(_TITLES).split()
-        moved[i] = len(words)
-        words.append(word)
-    spans += [(moved[start], moved[end - 1] + 1, label) for start, end, label in text.spans]
-    return Tagged(
-        words=tuple(words),
-        spaces=(True,) * len(words),
-        spans=tuple(sorted(spans)),
-        source=text.source,
-        unknown=frozenset(moved[i] for i in text.unknown),
-    )
 
 
 def _number(rng: random.Random) -> str:
