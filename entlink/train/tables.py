@@ -1,0 +1,117 @@
+"""A knowledge base and its training mentions as features, hashed once before training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entlink.encode.dual import (
+    DualEncoder,
+    EntityFeatures,
+    MentionFeatures,
+    join_mentions,
+)
+from entlink.encode.features import Bags, Ragged, featurise, join_bags
+from entlink.inputs import entity_inputs, mention_input, surfaces
+from entlink.kb.aliases import normalise
+from entlink.records import Entity
+from entlink.train.data import Example
+
+_CHUNK = 8192  # texts hashed at a time
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTable:
+    """Features of a whole KB: names for each surface, the rest once for each entity."""
+
+    names: Bags
+    rows: NDArray[np.int64]  # (n_surfaces,) entity of each surface, ascending
+    descriptions: Bags
+    types: Ragged
+    numbers: NDArray[np.float32]  # (n_entities, 3)
+
+    def __len__(self) -> int:
+        """Number of surfaces."""
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, model: DualEncoder, entities: Sequence[Entity]) -> EntityTable:
+        """The table of these entities, in this order."""
+        config = model.config
+        names = [surfaces(entity) for entity in entities]
+        whole = model.entity_features([entity_inputs(entity)[0] for entity in entities])
+        hashed = _in_chunks(
+            lambda some: featurise(some, rows=config.table_rows, chars=config.char_lengths),
+            [name for some in names for name in some],
+        )
+        return cls(
+            names=join_bags(hashed),
+            rows=np.repeat(np.arange(len(entities)), [len(some) for some in names]),
+            descriptions=whole.description,
+            types=whole.types,
+            numbers=whole.numbers,
+        )
+
+    def take(self, surfaces: NDArray[np.int64]) -> EntityFeatures:
+        """Features of the given surfaces."""
+        rows = self.rows[surfaces]
+        return EntityFeatures(
+            self.names.take(surfaces),
+            self.descriptions.take(rows),
+            self.types.take(rows),
+            self.numbers[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MentionTable:
+    """Mentions ready for training, and their gold entities as surfaces of the KB."""
+
+    features: MentionFeatures
+    gold: NDArray[np.int64]  # (n,) KB row
+    primary: NDArray[np.int64]  # (n,) surface: the entity's name
+    exact: NDArray[np.int64]  # (n,) surface: that of its names that equals the mention, or primary
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+    @classmethod
+    def of(
+        cls,
+        model: DualEncoder,
+        examples: Sequence[Example],
+        entities: Sequence[Entity],
+        rows: dict[str, int],
+    ) -> MentionTable:
+        """The examples whose entity is among ``entities``, in order; ``rows`` are those by id."""
+        known = [e for e in examples if e.gold in rows]
+        gold = np.asarray([rows[e.gold] for e in known], dtype=np.int64)
+        starts = np.cumsum([0, *(len(surfaces(entity)) for entity in entities)])
+        primary = starts[gold]
+        spans = [normalise(e.text[e.start : e.end]) for e in known]
+        names_of = {
+            row: [normalise(name) for name in surfaces(entities[row])]
+            for row in np.unique(gold).tolist()
+        }
+        names = [names_of[row] for row in gold.tolist()]
+        offsets = [
+            some.index(span) if span in some else 0 for span, some in zip(spans, names, strict=True)
+        ]
+        inputs = [mention_input(e.text, e.start, e.end, label=e.label) for e in known]
+        return cls(
+            features=join_mentions(_in_chunks(model.mention_features, inputs)),
+            gold=gold,
+            primary=primary,
+            exact=primary + np.asarray(offsets, dtype=np.int64),
+        )
+
+
+def _in_chunks(function: Callable[[Sequence[_T]], _U], items: Sequence[_T]) -> list[_U]:
+    """At least one chunk, if need be an empty one."""
+    return [function(items[i : i + _CHUNK]) for i in range(0, max(1, len(items)), _CHUNK)]
