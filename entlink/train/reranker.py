@@ -1,7 +1,7 @@
 """Training the cross-encoder on the retriever's own candidates (Agarwal and Bikel 2020).
 
-Candidates come from retrievers that have not seen the mention's document (cross-fitting): those of a
-retriever that has memorised it are easier than what the reranker meets later.
+Candidates come from retrievers that have not seen the mention's document (cross-fitting): those of
+a retriever that has memorised it are easier than what the reranker meets later.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from entlink.encode.dual import DualEncoder
+from entlink.errors import ConfigError, InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
@@ -29,11 +30,13 @@ from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import binary, list_or_nil
+from entlink.train.tables import read_views
 from entlink.train.vocabulary import prune_vocabulary
 
 log = logging.getLogger(__name__)
 
 _BUCKET = 64  # lists sorted by length together, times the batch size
+_LOSSES = {"list": list_or_nil, "binary": binary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,9 @@ class RerankerTraining:
     views: tuple[Path, ...] = ()  # KBs with the same rows and other texts
     hold_out: int = 16  # one document in so many is left for calibration
     vocabulary: int = 14_000
-    n_wrong: int = 6  # wrong candidates in a list
+    n_wrong: int = 5  # wrong candidates in a list
     pool: int = 24  # they are drawn from so many of the best
-    nil_share: float = 0.25  # lists without a right answer, for each list with one
+    nil_share: float = 0.2  # lists without a right answer, for each list with one
     loss: str = "list"  # or "binary"
     batch_size: int = 8  # lists
     epochs: float = 1.0
@@ -62,21 +65,23 @@ class RerankerTraining:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A mention and the rows of its candidates; gold is one of ``rows`` or -1 for NIL."""
+    """A mention and what to tell apart."""
 
     example: Example
-    gold: int
-    rows: tuple[int, ...]  # wrong ones, best first
+    gold: int  # KB row of the true entity, -1 for NIL
+    rows: tuple[int, ...]  # of wrong candidates, best first
 
 
 def train_reranker(config: RerankerTraining) -> None:
     """Mine candidates, train, write a Hugging Face folder to ``config.out``."""
+    if config.loss not in _LOSSES:
+        raise ConfigError(f"loss is {config.loss!r}; it must be one of {', '.join(_LOSSES)}")
     torch.manual_seed(config.seed)
     kb = KnowledgeBase.open(config.kb)
-    views = [[e for many in kb.iterate() for e in many]]
-    for view in config.views:
-        views.append([e for many in KnowledgeBase.open(view).iterate() for e in many])
+    views = read_views([config.kb, *config.views])
     lists = mine(config, kb)
+    if not lists:
+        raise InputError(f"{config.kb}: no mention to train on; give mentions of its entities")
     log.info("%d lists, %d of them NIL", len(lists), sum(c.gold < 0 for c in lists))
     model = BertClassifier.load(config.base)
     tokenizer = Tokenizer.from_file(str(config.base / "tokenizer.json"))
@@ -92,9 +97,7 @@ def train_reranker(config: RerankerTraining) -> None:
 
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     """Candidate lists of all training mentions outside the held-out documents."""
-    examples = [
-        e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0
-    ]
+    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
     rows = kb.rows_of(list({e.gold for e in examples}))
     generator = random.Random(config.seed)
     known = [e for e in examples if e.gold in rows]
@@ -112,6 +115,7 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
             inputs = [mention_input(e.text, e.start, e.end) for e in some]
             for e, found in zip(some, retriever.retrieve(inputs, k=config.pool), strict=True):
                 lists.append(_candidates(e, rows.get(e.gold, -1), found))
+    lists = [c for c in lists if c.gold >= 0 or c.rows]
     generator.shuffle(lists)
     return lists
 
@@ -137,37 +141,47 @@ def _fit(
         for v in views
     ]
     batches = _batches(config, first)
-    loss_of = {"list": list_or_nil, "binary": binary}[config.loss]
 
     def loss_at(step: int) -> Tensor:
         epoch, at = divmod(step, len(batches))
         generator = random.Random(f"{config.seed} {epoch} {at}")
         view = second[generator.randrange(len(second))]
-        a, b, gold, shape = [], [], [], []
+        drawn = []
         for index in batches[_shuffled(len(batches), config.seed + epoch)[at]]:
-            chosen, place = _draw(config, lists[index], generator)
-            a += [first[index]] * len(chosen)
-            b += [view[row] for row in chosen]
-            gold.append(place)
-            shape.append(len(chosen))
-        ids, segments, is_token = pad_pairs(a, b)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            logits = encoder.model(ids, segments, is_token).float()
-        width = max(shape)
-        scores = torch.zeros(len(shape), width)
-        is_candidate = torch.arange(width)[None, :] < torch.tensor(shape)[:, None]
-        scores = scores.masked_scatter(is_candidate, logits)
-        places = torch.tensor([width if place < 0 else place for place in gold])
-        return loss_of(scores, is_candidate, places)
+            chosen, gold = _draw(config, lists[index], generator)
+            drawn.append((first[index], [view[row] for row in chosen], gold))
+        return _list_loss(config, encoder, drawn)
 
     loop = LoopConfig(
-        n_steps=round(config.epochs * len(batches)),
+        n_steps=max(1, round(config.epochs * len(batches))),
         learning_rate=config.learning_rate,
         warmup=0.06,
         weight_decay=0.01,
+        seed=config.seed,
     )
     checkpoint = config.out.with_name(config.out.name + ".checkpoint.safetensors")
-    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint)
+    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint, run=str(config))
+
+
+def _list_loss(
+    config: RerankerTraining,
+    encoder: CrossEncoder,
+    lists: Sequence[tuple[list[int], list[list[int]], int]],
+) -> Tensor:
+    """Loss of some lists: (mention's half, candidates' halves, place of the gold one or -1)."""
+    ids, segments, is_token = pad_pairs(
+        [mention for mention, candidates, _ in lists for _ in candidates],
+        [candidate for _, candidates, _ in lists for candidate in candidates],
+    )
+    device = next(encoder.model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        logits = encoder.model(ids.to(device), segments.to(device), is_token.to(device)).float()
+    lengths = torch.tensor([len(candidates) for _, candidates, _ in lists], device=device)
+    width = int(lengths.max())
+    is_candidate = torch.arange(width, device=device)[None, :] < lengths[:, None]
+    scores = logits.new_zeros(is_candidate.shape).masked_scatter(is_candidate, logits)
+    gold = torch.tensor([width if place < 0 else place for _, _, place in lists], device=device)
+    return _LOSSES[config.loss](scores, is_candidate, gold)
 
 
 def _batches(config: RerankerTraining, first: Sequence[Sequence[int]]) -> list[list[int]]:

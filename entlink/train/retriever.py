@@ -17,14 +17,12 @@ from torch import Tensor
 
 from entlink.encode.dual import DualEncoder, DualEncoderConfig, join_mentions
 from entlink.errors import InputError
-from entlink.inputs import surfaces
-from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.retrieve.index import VectorIndex
 from entlink.train import data
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import in_batch_softmax
-from entlink.train.tables import EntityTable, MentionTable
+from entlink.train.tables import EntityTable, MentionTable, read_views
 
 log = logging.getLogger(__name__)
 
@@ -64,18 +62,11 @@ def train_retriever(config: RetrieverTraining) -> dict[str, float]:
     The best is the one with the greatest sum of recall@1, @10 and @100; without dev, the last.
     """
     torch.manual_seed(config.seed)
-    kb = KnowledgeBase.open(config.kb)
-    entities = [entity for many in kb.iterate() for entity in many]
+    views = read_views([config.kb, *config.views])
+    entities = views[0]
     rows = {entity.id: row for row, entity in enumerate(entities)}
     model = DualEncoder(config.encoder)
-    tables = [EntityTable.of(model, entities)]
-    for path in config.views:
-        view = [entity for many in KnowledgeBase.open(path).iterate() for entity in many]
-        if [(e.id, surfaces(e)) for e in view] != [(e.id, surfaces(e)) for e in entities]:
-            raise InputError(
-                f"{path}: not the entities and names of {config.kb}; a view differs only in texts"
-            )
-        tables.append(EntityTable.of(model, view))
+    tables = [EntityTable.of(model, view) for view in views]
     sets = _training_sets(config, model, entities, rows)
     examples = data.label_examples(data.read_examples(config.dev), config.detector)
     dev = MentionTable.of(model, examples, entities, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,14 +17,31 @@ from entlink.encode.dual import (
     join_mentions,
 )
 from entlink.encode.features import Bags, Ragged, featurise, join_bags
+from entlink.errors import InputError
 from entlink.inputs import entity_inputs, mention_input, surfaces
 from entlink.kb.aliases import normalise
+from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.train.data import Example
 
 _CHUNK = 8192  # texts hashed at a time
 _T = TypeVar("_T")
 _U = TypeVar("_U")
+
+
+def read_views(paths: Sequence[Path]) -> list[list[Entity]]:
+    """The entities of each KB in row order; all must have the same ids and names.
+
+    Raises InputError if they do not: rows and surfaces of one would mean others in the next.
+    """
+    views = [[e for many in KnowledgeBase.open(path).iterate() for e in many] for path in paths]
+    names = [(entity.id, surfaces(entity)) for entity in views[0]]
+    for path, view in zip(paths, views, strict=True):
+        if [(entity.id, surfaces(entity)) for entity in view] != names:
+            raise InputError(
+                f"{path}: not the entities and names of {paths[0]}; a view differs only in texts"
+            )
+    return views
 
 
 @dataclass(frozen=True, slots=True)
