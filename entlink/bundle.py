@@ -74,10 +74,8 @@ def open_bundle(name_or_path: str | Path | None = None) -> Bundle:
     Raises BundleError where there is none, where a file is missing or changed, or where a newer
     version of entlink made it.
     """
-    if name_or_path is None or name_or_path == BUILTIN:
-        path = builtin_path()
-    else:
-        path = Path(name_or_path)
+    builtin = name_or_path is None or name_or_path == BUILTIN
+    path = builtin_path() if builtin else Path(str(name_or_path))
     if not (path / MANIFEST).is_file():
         raise BundleError(
             f"{name_or_path or path}: no bundle of this name and no folder with a {MANIFEST}; "
@@ -126,7 +124,10 @@ def write_manifest(path: Path) -> Bundle:
         for file in path.rglob("*")
         if file.is_file() and file.name != MANIFEST and not file.name.startswith(".")
     )
-    files = {n: {"bytes": (path / n).stat().st_size, "sha256": file_digest(path / n)} for n in names}
+    files = {
+        name: {"bytes": (path / name).stat().st_size, "sha256": file_digest(path / name)}
+        for name in names
+    }
     manifest = {"format": FORMAT, "entlink": entlink.__version__, "files": files}
     temporary = path / f".{MANIFEST}.tmp"
     temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -160,7 +161,7 @@ def create_bundle(kb: Path, like: str | Path | None, out: Path) -> Bundle:
 def cache_dir() -> Path:
     """The folder for what can be made again: $ENTLINK_CACHE, else the platform's habit.
 
-    Where that cannot be written (a read-only home), a folder of this user under the temporary directory.
+    Where that cannot be written (a read-only home), one of this user's under the temporary folder.
     """
     from platformdirs import user_cache_path
 
@@ -174,4 +175,6 @@ def cache_dir() -> Path:
                 return folder
         except OSError as error:
             log.info("%s: cannot be written (%s); trying another cache folder", folder, error)
-    raise BundleError(f"{wanted}: the cache cannot be written; set ENTLINK_CACHE to a folder that can")
+    raise BundleError(
+        f"{wanted}: the cache cannot be written; set ENTLINK_CACHE to a folder that can"
+    )

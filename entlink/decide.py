@@ -1,9 +1,9 @@
 """From scores to probabilities and links: calibration, NIL, and which pairs are worth reading.
 
-Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and the KB
-say; it decides which candidates the cross-encoder reads. The second sees the cross-encoder's logits too,
-and shares out among the candidates that were read the probability that the first gave them. So all
-probabilities of a mention, NIL's included, always sum to one, whatever was read.
+Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and the
+KB say; it decides which candidates the cross-encoder reads. The second sees the cross-encoder's
+logits too, and shares out among the candidates that were read the probability that the first gave
+them. So all probabilities of a mention, NIL's included, always sum to one, whatever was read.
 """
 
 from __future__ import annotations
@@ -61,6 +61,16 @@ class Decision:
     max_pairs: int = 16  # read for a mention
     read_mass: float = 0.98  # read candidates until the first model's probabilities sum to this
 
+    @classmethod
+    def blank(cls) -> Decision:
+        """Before any fitting: all weights zero."""
+        return cls(
+            first=(0.0,) * _N_FIRST,
+            first_nil=(0.0,) * _N_NIL_FIRST,
+            final=(0.0,) * len(CANDIDATE_FEATURES),
+            final_nil=(0.0,) * len(NIL_FEATURES),
+        )
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -113,7 +123,7 @@ def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
 def final_features(
     first: Floats, nil: Floats, logits: NDArray[np.float32]
 ) -> tuple[Floats, Floats]:
-    """The same with what the cross-encoder said, for the candidates that it read: (n, 12) and (4,)."""
+    """The same with what the cross-encoder said, for the candidates it read: (n, 12) and (4,)."""
     values = np.asarray(logits, dtype=np.float64)
     gap = np.zeros_like(values)
     for i in range(len(values)):
@@ -131,7 +141,7 @@ def first_probabilities(decision: Decision, evidence: Evidence) -> Floats:
 
 
 def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
-    """Which candidates the cross-encoder should read: the fewest that hold ``read_mass``, best first.
+    """Which candidates the cross-encoder should read: the fewest that hold ``read_mass``.
 
     Of one certain candidate nothing is read; at most ``max_pairs`` are.
     """

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from entlink.records import Entity
+from entlink.records import Entity, Mention
 
 CONTEXT_CHARS = 200  # on each side of the mention
 HEAD_CHARS = 100  # of the document's start: what the text is about
 SENTENCE_CHARS = 300  # a sentence reaches at most this far on each side
 MAX_SURFACES = 12  # names by which one entity can be retrieved
 
+_EXPANDED = ("PER", "ORG")  # a place that ends alike is often another: England, New England
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
 
 
@@ -43,8 +45,13 @@ class EntityInput:
     degree: int
 
 
-def mention_input(text: str, start: int, end: int, *, label: str = "") -> MentionInput:
-    """The mention ``text[start:end]`` with its context, each side cut at a word's edge."""
+def mention_input(
+    text: str, start: int, end: int, *, label: str = "", full_name: str = ""
+) -> MentionInput:
+    """The mention ``text[start:end]`` with its context, each side cut at a word's edge.
+
+    Where the document has a longer form of the name (see ``with_full_names``), that is the span.
+    """
     before = max(0, start - CONTEXT_CHARS)
     left, right = text[before:start], text[end : end + CONTEXT_CHARS]
     if before > 0:
@@ -54,7 +61,29 @@ def mention_input(text: str, start: int, end: int, *, label: str = "") -> Mentio
     if end + CONTEXT_CHARS < len(text):
         cut = right.rfind(" ")
         right = right if cut < 0 else right[:cut]
-    return MentionInput(text[start:end], left, right, sentence_around(text, start, end), label)
+    sentence = sentence_around(text, start, end)
+    return MentionInput(full_name or text[start:end], left, right, sentence, label)
+
+
+def with_full_names(mentions: Sequence[Mention]) -> list[Mention]:
+    """One document's mentions, each with the longer form of its name that the document has.
+
+    A person or organisation that is named in full is often named by the last words alone elsewhere
+    ("Michael Jordan" ... "Jordan"). The longer form is a mention with the same label that ends with
+    the words of the shorter one: the last before it, else the first after it.
+    """
+    longer: dict[tuple[str, str], list[Mention]] = {}
+    for mention in mentions:
+        words = mention.text.split()
+        for i in range(1, len(words) if mention.label in _EXPANDED else 0):
+            longer.setdefault((mention.label, " ".join(words[i:])), []).append(mention)
+    result = []
+    for mention in mentions:
+        found = longer.get((mention.label, " ".join(mention.text.split())), [])
+        before = [other for other in found if other.start < mention.start]
+        best = before[-1] if before else found[0] if found else None
+        result.append(replace(mention, full_name=best.text) if best else mention)
+    return result
 
 
 def sentence_around(text: str, start: int, end: int) -> str:
@@ -94,9 +123,9 @@ def entity_numbers(item: EntityInput) -> tuple[float, float, float]:
     return popularity, float(known), math.log1p(item.degree) / 4.0
 
 
-def pair_context(text: str, start: int, end: int) -> tuple[str, str, str]:
+def pair_context(text: str, start: int, end: int, *, full_name: str = "") -> tuple[str, str, str]:
     """Left context, span, right context for the cross-encoder, which cuts them to its budget."""
-    item = mention_input(text, start, end)
+    item = mention_input(text, start, end, full_name=full_name)
     return item.left, item.span, item.right
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from entlink import decide
 from entlink.bundle import Bundle, open_bundle
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.inputs import mention_input, pair_context, pair_entity, with_full_names
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
 from entlink.vectors import load_retriever
@@ -140,7 +140,11 @@ class Linker:
         """The links of spaCy Docs: of the mentions given for each, or of those that are found."""
         if mentions is None:
             mentions = self.detector.detect(docs)
-        flat = [(doc.text, m) for doc, found in zip(docs, mentions, strict=True) for m in found]
+        flat = [
+            (doc.text, mention)
+            for doc, found in zip(docs, mentions, strict=True)
+            for mention in with_full_names(found)
+        ]
         links: list[Link] = []
         for begin in range(0, len(flat), _MENTIONS_AT_A_TIME):
             some = flat[begin : begin + _MENTIONS_AT_A_TIME]
@@ -153,7 +157,10 @@ class Linker:
 
         Takes (text of the document, mention) pairs.
         """
-        inputs = [mention_input(text, m.start, m.end, label=m.label) for text, m in mentions]
+        inputs = [
+            mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
+            for text, m in mentions
+        ]
         found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
         evidence = [self._evidence(candidates) for candidates in found]
         first = [decide.first_probabilities(self.decision, e) for e in evidence]
@@ -167,12 +174,6 @@ class Linker:
             scored.append(Scored(r, p, all_logits, final))
         return scored
 
-    def label(
-        self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]
-    ) -> list[list[Mention]]:
-        """Given mentions with the label that the recogniser gives to what they overlap."""
-        return self.detector.label_given([self._nlp.make_doc(text) for text in texts], mentions)
-
     def _mentions(
         self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]
     ) -> list[Sequence[Mention]]:
@@ -184,7 +185,9 @@ class Linker:
                         f"mention {m.start} to {m.end} does not lie in a text of {len(doc.text)} "
                         "characters; offsets count characters, end exclusive"
                     )
-        free = iter(self.detector.detect([d for d, m in zip(docs, given, strict=True) if m is None]))
+        free = iter(
+            self.detector.detect([d for d, m in zip(docs, given, strict=True) if m is None])
+        )
         bound = iter(
             self.detector.label_given(
                 [d for d, m in zip(docs, given, strict=True) if m is not None],
@@ -220,7 +223,7 @@ class Linker:
         rows = np.unique(np.concatenate(chosen))
         place = {int(row): i for i, row in enumerate(rows)}
         logits = self.reranker.score(
-            [pair_context(text, m.start, m.end) for text, m in mentions],
+            [pair_context(t, m.start, m.end, full_name=m.full_name) for t, m in mentions],
             [pair_entity(entity) for entity in self.kb.by_rows(rows.tolist())],
             [(i, place[int(row)]) for i, some in enumerate(chosen) for row in some],
         )

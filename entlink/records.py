@@ -36,6 +36,7 @@ class Mention:
     end: int  # character offset, exclusive
     text: str
     label: str = ""  # the recogniser's label (PER, LOC, ORG, MISC), "" if unknown
+    full_name: str = ""  # a longer form of the name in the same document ("Bulls": "Chicago Bulls")
 
 
 @dataclass(frozen=True, slots=True)

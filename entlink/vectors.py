@@ -1,4 +1,4 @@
-"""The vectors of a bundle's entities: made at first use, then mapped from the user's cache folder."""
+"""The vectors of a bundle's entities: made at first use, then mapped from the user's cache."""
 
 from __future__ import annotations
 

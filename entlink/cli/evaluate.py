@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Link the gold mentions of FILEs (JSONL, may be gzipped) and compare with their entities.
 
-    Accuracy and recall@k are over mentions whose entity is in the bundle's KB; accuracy_most_popular
+    Accuracy and recall@k are over mentions whose entity is in the KB; accuracy_most_popular
     is the baseline "the most popular entity of that name" on the same mentions.
     """
     import sys
@@ -44,4 +44,6 @@ def command(
         click.echo(orjson.dumps(figures).decode())
         return
     for name, value in figures.items():
-        click.echo(f"{name:24}{value:>12,}" if isinstance(value, int) else f"{name:24}{value:12.4f}")
+        click.echo(
+            f"{name:24}{value:>12,}" if isinstance(value, int) else f"{name:24}{value:12.4f}"
+        )

@@ -227,8 +227,7 @@ class DualEncoder(nn.Module):
             scale = state.pop(_TABLE_SCALE).float()
             state = {name: tensor.float() for name, tensor in state.items()}
             state[_TABLE] *= scale[:, None]
-            with torch.device("meta"):
-                model = cls(config)
+            model = cls(config)
             model.load_state_dict(state, assign=True)
         except (*_UNREADABLE, SafetensorError) as error:
             raise BundleError(

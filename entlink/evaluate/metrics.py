@@ -51,7 +51,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
 def expected_calibration_error(
     probabilities: Sequence[float], is_right: Sequence[bool], *, n_bins: int = 15
 ) -> float:
-    """Mean distance between confidence and accuracy over equal-width bins (Guo et al. 2017, eq. 3)."""
+    """Mean distance of confidence and accuracy over equal-width bins (Guo et al. 2017, eq. 3)."""
     if not probabilities:
         return float("nan")
     p, right = np.asarray(probabilities), np.asarray(is_right, dtype=float)

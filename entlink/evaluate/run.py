@@ -16,7 +16,7 @@ from entlink.evaluate.metrics import Outcome, summary
 from entlink.kb.store import KnowledgeBase
 from entlink.linker import Linker, Scored
 from entlink.records import Mention
-from entlink.train.data import Example, read_examples
+from entlink.train.data import Example, label_examples, read_examples
 
 _BATCH = 256  # mentions
 
@@ -42,7 +42,10 @@ def outcomes_of(
     linker: Linker, examples: Sequence[Example], *, progress: bool = False
 ) -> Iterator[Outcome]:
     """One outcome for each gold mention, in order."""
-    labelled = _with_labels(linker, examples)
+    labelled = [
+        (e.text, Mention(e.start, e.end, e.text[e.start : e.end], e.label, e.full_name))
+        for e in label_examples(examples, linker.detector)
+    ]
     rows = linker.kb.rows_of(list({e.gold for e in examples}))
     popular = most_popular(linker.kb, [m.text for _, m in labelled])
     with tqdm(total=len(examples), unit=" mentions", disable=not progress) as bar:
@@ -88,28 +91,6 @@ def most_popular(kb: KnowledgeBase, surfaces: Sequence[str]) -> dict[str, int]:
         surface: min((-popularity[hit.row], hit.row) for hit in hits)[1] if hits else -2
         for surface, hits in found.items()
     }
-
-
-def _with_labels(linker: Linker, examples: Sequence[Example]) -> list[tuple[str, Mention]]:
-    """(text, mention) of each example, labelled by the recogniser."""
-    by_text: dict[str, list[int]] = {}
-    for i, e in enumerate(examples):
-        by_text.setdefault(e.text, []).append(i)
-    labelled: list[tuple[str, Mention]] = [("", Mention(0, 0, ""))] * len(examples)
-    texts = list(by_text)
-    for begin in range(0, len(texts), _BATCH):
-        some = texts[begin : begin + _BATCH]
-        mentions = [
-            [
-                Mention(e.start, e.end, e.text[e.start : e.end], e.label)
-                for e in (examples[i] for i in by_text[text])
-            ]
-            for text in some
-        ]
-        for text, found in zip(some, linker.label(some, mentions), strict=True):
-            for i, mention in zip(by_text[text], found, strict=True):
-                labelled[i] = (text, mention)
-    return labelled
 
 
 def peak_rss_mb() -> float:

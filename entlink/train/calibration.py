@@ -22,7 +22,7 @@ from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
-from entlink.train.data import Example, fold_of, read_examples
+from entlink.train.data import Example, fold_of, label_examples, read_examples
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,11 @@ class CalibrationTraining:
 
     kb: Path
     retriever: Path
-    reranker: Path
     mentions: tuple[Path, ...]
     dev: tuple[Path, ...]
     out: Path  # decision.json
+    reranker: Path | None = None  # None: for a bundle without one
+    detector: Path | None = None  # labels the mentions; None: they stay without
     hold_out: int = 16  # as in the retriever's and the reranker's training
     max_pairs: int = 16
     read_mass: float = 0.98
@@ -61,16 +62,18 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     kb = KnowledgeBase.open(config.kb)
     encoder = DualEncoder.load(config.retriever)
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
-    reranker = CrossEncoder.load(config.reranker)
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
-    blank = decide.Decision((), (), (), (), 0.0, config.max_pairs, config.read_mass)
+    held_out = label_examples(held_out, config.detector)
+    blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=config.read_mass)
     found, gold = _retrieve(kb, retriever, held_out)
     decision = _fit_first(blank, config, kb, found, gold)
     log.info("first model: %s %s", decision.first, decision.first_nil)
-    cases = _read(decision, kb, reranker, held_out, found, gold)
-    decision = _fit_final(decision, config, cases)
-    log.info("final model: %s %s", decision.final, decision.final_nil)
-    dev = read_examples(config.dev)
+    reranker = None if config.reranker is None else CrossEncoder.load(config.reranker)
+    if reranker is not None:
+        cases = _read(decision, kb, reranker, held_out, found, gold)
+        decision = _fit_final(decision, config, cases)
+        log.info("final model: %s %s", decision.final, decision.final_nil)
+    dev = label_examples(read_examples(config.dev), config.detector)
     found, gold = _retrieve(kb, retriever, dev)
     dev_cases = _read(decision, kb, reranker, dev, found, gold)
     decision, figures = _choose_threshold(decision, dev_cases)
@@ -87,7 +90,10 @@ def _retrieve(
     for begin in range(0, len(examples), _BATCH):
         some = examples[begin : begin + _BATCH]
         found += retriever.retrieve(
-            [mention_input(e.text, e.start, e.end, label=e.label) for e in some]
+            [
+                mention_input(e.text, e.start, e.end, label=e.label, full_name=e.full_name)
+                for e in some
+            ]
         )
     gold = []
     for e, candidates in zip(examples, found, strict=True):
@@ -99,34 +105,42 @@ def _retrieve(
 
 def _evidence(kb: KnowledgeBase, found: Retrieved) -> decide.Evidence:
     return decide.Evidence(
-        found.cosines, found.is_alias, found.priors, kb.popularity[found.rows], kb.degree[found.rows]
+        cosines=found.cosines,
+        is_alias=found.is_alias,
+        priors=found.priors,
+        popularity=kb.popularity[found.rows],
+        degree=kb.degree[found.rows],
     )
 
 
 def _read(
     decision: decide.Decision,
     kb: KnowledgeBase,
-    reranker: CrossEncoder,
+    reranker: CrossEncoder | None,
     examples: Sequence[Example],
     found: Sequence[Retrieved],
     gold: Sequence[int],
 ) -> list[Case]:
     """Read the ``max_pairs`` best of every mention, whatever the cascade would read."""
+    if reranker is None:
+        nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        return [Case(_evidence(kb, r), g, *nothing) for r, g in zip(found, gold, strict=True)]
     every = replace(decision, read_mass=2.0)
     cases: list[Case] = []
     for begin in range(0, len(examples), _BATCH):
         some = slice(begin, begin + _BATCH)
         evidence = [_evidence(kb, r) for r in found[some]]
         reads = [decide.to_read(every, decide.first_probabilities(every, e)) for e in evidence]
-        rows = sorted({int(row) for r, p in zip(found[some], reads) for row in r.rows[p]})
+        chosen = [r.rows[p].tolist() for r, p in zip(found[some], reads, strict=True)]
+        rows = sorted({row for many in chosen for row in many})
         place = {row: i for i, row in enumerate(rows)}
         logits = reranker.score(
-            [pair_context(e.text, e.start, e.end) for e in examples[some]],
+            [pair_context(e.text, e.start, e.end, full_name=e.full_name) for e in examples[some]],
             [pair_entity(entity) for entity in kb.by_rows(rows)],
-            [(i, place[int(w)]) for i, (r, p) in enumerate(zip(found[some], reads)) for w in r.rows[p]],
+            [(i, place[row]) for i, many in enumerate(chosen) for row in many],
         )
-        ends = np.cumsum([len(p) for p in reads])[:-1]
-        for e, g, p, values in zip(evidence, gold[some], reads, np.split(logits, ends), strict=True):
+        logits_of = np.split(logits, np.cumsum([len(p) for p in reads])[:-1])
+        for e, g, p, values in zip(evidence, gold[some], reads, logits_of, strict=True):
             cases.append(Case(e, g, p, values))
     return cases
 
@@ -207,9 +221,7 @@ def _choose_threshold(
     tops, golds = [], []
     for case in cases:
         first = decide.first_probabilities(decision, case.evidence)
-        final = decide.final_probabilities(
-            decision, case.evidence, first, case.read, case.logits
-        )
+        final = decide.final_probabilities(decision, case.evidence, first, case.read, case.logits)
         top = int(final[:-1].argmax()) if len(final) > 1 else -2
         tops.append((top, float(final[top]) if top >= 0 else 0.0))
         golds.append(case.gold if case.gold != len(case.evidence.cosines) else -3)

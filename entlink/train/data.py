@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import random
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import orjson
+from entlink.errors import InputError, reason
+from entlink.inputs import surfaces, with_full_names
+from entlink.kb.importers import jsonl
+from entlink.records import NIL, Entity, Mention
 
-from entlink.errors import InputError
-from entlink.inputs import surfaces
-from entlink.records import NIL, Entity
+if TYPE_CHECKING:
+    from entlink.detect import Detector
 
 _HUMAN = "Q5"
+_TEXTS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +31,71 @@ class Example:
     end: int
     gold: str  # an entity id, perhaps of another knowledge base, or NIL
     label: str = ""
+    full_name: str = ""  # as in records.Mention
 
 
 def read_examples(paths: Iterable[Path]) -> list[Example]:
-    """All mentions with an ``entity`` of JSONL files (plain or gzipped; see entlink's mention format)."""
-    examples = []
+    """All mentions with an ``entity`` of JSONL files, plain or gzipped; null is NIL.
+
+    Raises InputError for a line that is no such document, or whose offsets lie outside its text.
+    """
+    examples: list[Example] = []
     for path in paths:
-        for number, line in enumerate(_lines(path), 1):
+        for where, doc in jsonl.read_objects(path):
             try:
-                doc = orjson.loads(line)
-                text = doc["text"]
-                for m in doc.get("mentions") or ():
-                    if "entity" in m and 0 <= m["start"] < m["end"] <= len(text):
-                        span = (m["start"], m["end"], m["entity"] or NIL, m.get("label", ""))
-                        examples.append(Example(str(doc["id"]), text, *span))
-            except (ValueError, KeyError, TypeError) as error:
+                examples += _examples_of(doc)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(
-                    f"{path}:{number}: not a document with mentions ({error!r}); "
+                    f"{where}: not a document with mentions ({reason(error)}); "
                     'write {"id", "text", "mentions": [{"start", "end", "entity"}]}'
                 ) from error
     return examples
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a JSONL file") from error
+def _examples_of(doc: Mapping[str, Any]) -> Iterator[Example]:
+    text = doc["text"]
+    if not isinstance(text, str):
+        raise TypeError("its text is no string")
+    for m in doc.get("mentions") or ():
+        if "entity" not in m:
+            continue
+        start, end = m["start"], m["end"]
+        if not (type(start) is type(end) is int and 0 <= start < end <= len(text)):
+            raise ValueError(f"{start} to {end} does not lie in a text of {len(text)} characters")
+        yield Example(str(doc["id"]), text, start, end, m["entity"] or NIL, m.get("label", ""))
+
+
+def label_examples(examples: Sequence[Example], detector: Path | Detector | None) -> list[Example]:
+    """The examples with the labels of a detector's recogniser, and longer forms of their names.
+
+    As in use, those come from the mentions of the same text. Without a detector nothing is added.
+    """
+    if detector is None:
+        return list(examples)
+    import spacy
+
+    from entlink.detect import Detector
+
+    if isinstance(detector, Path):
+        detector = Detector.load(None, detector)
+    make_doc = spacy.blank("en").make_doc
+    by_text: dict[str, list[int]] = {}
+    for i, e in enumerate(examples):
+        by_text.setdefault(e.text, []).append(i)
+    labelled = list(examples)
+    texts = list(by_text)
+    for begin in range(0, len(texts), _TEXTS_AT_A_TIME):
+        some = texts[begin : begin + _TEXTS_AT_A_TIME]
+        mentions = [[_mention(examples[i]) for i in by_text[text]] for text in some]
+        found = detector.label_given([make_doc(text) for text in some], mentions)
+        for text, many in zip(some, found, strict=True):
+            for i, m in zip(by_text[text], with_full_names(many), strict=True):
+                labelled[i] = replace(examples[i], label=m.label, full_name=m.full_name)
+    return labelled
+
+
+def _mention(e: Example) -> Mention:
+    return Mention(e.start, e.end, e.text[e.start : e.end], e.label)
 
 
 def fold_of(doc: str, n_folds: int) -> int:
@@ -72,19 +112,17 @@ class Relation:
     tail: int
 
 
-def read_relations(path: Path, rows: dict[str, int], sources: frozenset[str]) -> list[Relation]:
+def read_relations(path: Path, rows: Mapping[str, int], sources: frozenset[str]) -> list[Relation]:
     """Relations whose ends are both in the KB and that come from one of ``sources``."""
-    found = []
-    for line in _lines(path):
-        item = orjson.loads(line)
-        head, tail = rows.get(item["head"]), rows.get(item["tail"])
-        if head is not None and tail is not None and not sources.isdisjoint(item["source"]):
-            found.append(Relation(head, item["name"], tail))
-    return found
+    return [
+        Relation(rows[r.head], r.name, rows[r.tail])
+        for r in jsonl.read_relations(path)
+        if r.head in rows and r.tail in rows and not sources.isdisjoint(r.sources)
+    ]
 
 
 def name_variant(entity: Entity, random_: random.Random) -> str:
-    """A way to write the entity: a name or alias, a person's last name alone, with typo or case noise."""
+    """A way to write the entity: one of its names, a person's last name alone, with some noise."""
     names = surfaces(entity)
     name = names[0] if random_.random() < 0.5 else random_.choice(names)
     words = name.split()
@@ -125,7 +163,8 @@ def composed_examples(
     """Sentences that name an entity beside entities to which the KB relates it.
 
     The first name in the sentence's pattern is the mention; the words around it are names of its
-    neighbours, so the encoder learns that what surrounds a mention should agree with the entity's facts.
+    neighbours, so the encoder learns that what surrounds a mention agrees with its entity's facts.
+    Without relations there are none.
     """
     random_ = random.Random(seed)
     around: dict[int, list[tuple[str, int]]] = {}
@@ -134,7 +173,7 @@ def composed_examples(
         around.setdefault(r.tail, []).append((r.name, r.head))
     known = sorted(around)
     examples = []
-    for number in range(n):
+    for number in range(n if known else 0):
         row = random_.choice(known)
         facts = [random_.choice(around[row]) for _ in range(3)]
         names = [name_variant(entities[other], random_) for _, other in facts]
