@@ -162,7 +162,7 @@ class Linker:
             for text, m in mentions
         ]
         found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
-        evidence = [self._evidence(candidates) for candidates in found]
+        evidence = [self.retriever.evidence(candidates) for candidates in found]
         first = [decide.first_probabilities(self.decision, e) for e in evidence]
         read = [self._to_read(probabilities) for probabilities in first]
         logits = self._read(mentions, found, read)
@@ -195,15 +195,6 @@ class Linker:
             )
         )
         return [next(free) if mentions is None else next(bound) for mentions in given]
-
-    def _evidence(self, found: Retrieved) -> decide.Evidence:
-        return decide.Evidence(
-            cosines=found.cosines,
-            is_alias=found.is_alias,
-            priors=found.priors,
-            popularity=self.kb.popularity[found.rows],
-            degree=self.kb.degree[found.rows],
-        )
 
     def _to_read(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         if self.reranker is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from entlink.decide import Evidence
 from entlink.encode.dual import DualEncoder
 from entlink.errors import BundleError, reason
 from entlink.inputs import MentionInput, entity_inputs
@@ -19,6 +20,7 @@ from entlink.kb.store import AliasHit, KnowledgeBase
 from entlink.retrieve.index import VectorIndex
 
 _ENCODE_BATCH = 2048  # entities encoded at a time
+_DOUBT = 2.0  # uses of a name that mean none of the known entities, assumed beside those counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Retrieved:
     rows: NDArray[np.int64]  # (k,) rows of the KB
     cosines: NDArray[np.float32]  # (k,)
     priors: NDArray[np.float32]  # (k,) share of this surface's uses that mean it; 0 if unknown
+    counts: NDArray[np.int32]  # (k,) the uses on which that rests: those that mean this entity
     is_alias: NDArray[np.bool_]  # (k,) does the KB know the surface as a name of it?
 
 
@@ -95,6 +98,17 @@ class Retriever:
             for mention, query, positions in zip(mentions, queries, nearest, strict=True)
         ]
 
+    def evidence(self, found: Retrieved) -> Evidence:
+        """What the decision's first model looks at. A prior that rests on few uses counts less."""
+        n_uses = found.counts / np.maximum(found.priors, 1e-6)
+        return Evidence(
+            cosines=found.cosines,
+            is_alias=found.is_alias,
+            priors=(found.counts / (n_uses + _DOUBT)).astype(np.float32),
+            popularity=self._kb.popularity[found.rows],
+            degree=self._kb.degree[found.rows],
+        )
+
     def _nearest(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
         """The positions of each query's nearest surfaces, so many that k entities have one."""
         rows, index = self._surfaces.rows, self._surfaces.index
@@ -120,7 +134,7 @@ class Retriever:
         hits: Sequence[AliasHit],
         k: int,
     ) -> Retrieved:
-        priors = {hit.row: hit.prior for hit in hits}
+        known = {hit.row: hit for hit in hits}
         bearers = np.asarray(sorted(hit.row for hit in hits[:k]), dtype=np.int64)
         positions = np.union1d(nearest, self._positions_of(bearers))
         rows = self._surfaces.rows[positions].astype(np.int64)
@@ -137,7 +151,12 @@ class Retriever:
         return Retrieved(
             rows=rows,
             cosines=cosines[is_kept],
-            priors=np.asarray([priors.get(row, 0.0) for row in rows.tolist()], dtype=np.float32),
+            priors=np.asarray(
+                [known[row].prior if row in known else 0.0 for row in rows.tolist()], np.float32
+            ),
+            counts=np.asarray(
+                [known[row].count if row in known else 0 for row in rows.tolist()], np.int32
+            ),
             is_alias=np.asarray([row in priors for row in rows.tolist()], dtype=np.bool_),
         )
 

@@ -7,6 +7,7 @@ scores are as they will be on new text.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ class CalibrationTraining:
     reranker: Path | None = None  # None: for a bundle without one
     detector: Path | None = None  # labels the mentions; None: they stay without
     hold_out: int = 16  # as in the retriever's and the reranker's training
+    n_mentions: int = 1500  # at most, drawn from the held-out documents; as many of dev
+    seed: int = 0
     max_pairs: int = 16
     read_mass: float = 0.98
     penalty: float = 1e-3  # of squared weights
@@ -63,22 +66,30 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     encoder = DualEncoder.load(config.retriever)
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
-    held_out = label_examples(held_out, config.detector)
+    held_out = _some(label_examples(held_out, config.detector), config)
     blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=config.read_mass)
     found, gold = _retrieve(kb, retriever, held_out)
-    decision = _fit_first(blank, config, kb, found, gold)
+    decision = _fit_first(blank, config, retriever, found, gold)
     log.info("first model: %s %s", decision.first, decision.first_nil)
     reranker = None if config.reranker is None else CrossEncoder.load(config.reranker)
     if reranker is not None:
-        cases = _read(decision, kb, reranker, held_out, found, gold)
+        cases = _read(decision, kb, retriever, reranker, held_out, found, gold)
         decision = _fit_final(decision, config, cases)
         log.info("final model: %s %s", decision.final, decision.final_nil)
-    dev = label_examples(read_examples(config.dev), config.detector)
+    dev = _some(label_examples(read_examples(config.dev), config.detector), config)
     found, gold = _retrieve(kb, retriever, dev)
-    dev_cases = _read(decision, kb, reranker, dev, found, gold)
+    dev_cases = _read(decision, kb, retriever, reranker, dev, found, gold)
     decision, figures = _choose_threshold(decision, dev_cases)
     decision.save(config.out)
     return figures
+
+
+def _some(examples: list[Example], config: CalibrationTraining) -> list[Example]:
+    """A sample, in order; drawn after the documents were looked at whole."""
+    chosen = random.Random(config.seed).sample(
+        range(len(examples)), min(len(examples), config.n_mentions)
+    )
+    return [examples[i] for i in sorted(chosen)]
 
 
 def _retrieve(
@@ -103,19 +114,10 @@ def _retrieve(
     return found, gold
 
 
-def _evidence(kb: KnowledgeBase, found: Retrieved) -> decide.Evidence:
-    return decide.Evidence(
-        cosines=found.cosines,
-        is_alias=found.is_alias,
-        priors=found.priors,
-        popularity=kb.popularity[found.rows],
-        degree=kb.degree[found.rows],
-    )
-
-
 def _read(
     decision: decide.Decision,
     kb: KnowledgeBase,
+    retriever: Retriever,
     reranker: CrossEncoder | None,
     examples: Sequence[Example],
     found: Sequence[Retrieved],
@@ -124,12 +126,12 @@ def _read(
     """Read the ``max_pairs`` best of every mention, whatever the cascade would read."""
     if reranker is None:
         nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        return [Case(_evidence(kb, r), g, *nothing) for r, g in zip(found, gold, strict=True)]
+        return [Case(retriever.evidence(r), g, *nothing) for r, g in zip(found, gold, strict=True)]
     every = replace(decision, read_mass=2.0)
     cases: list[Case] = []
     for begin in range(0, len(examples), _BATCH):
         some = slice(begin, begin + _BATCH)
-        evidence = [_evidence(kb, r) for r in found[some]]
+        evidence = [retriever.evidence(r) for r in found[some]]
         reads = [decide.to_read(every, decide.first_probabilities(every, e)) for e in evidence]
         chosen = [r.rows[p].tolist() for r, p in zip(found[some], reads, strict=True)]
         rows = sorted({row for many in chosen for row in many})
@@ -148,14 +150,14 @@ def _read(
 def _fit_first(
     decision: decide.Decision,
     config: CalibrationTraining,
-    kb: KnowledgeBase,
+    retriever: Retriever,
     found: Sequence[Retrieved],
     gold: Sequence[int],
 ) -> decide.Decision:
     rows = []
     for candidates, place in zip(found, gold, strict=True):
         if place >= 0:
-            x, nil = decide.first_features(_evidence(kb, candidates))
+            x, nil = decide.first_features(retriever.evidence(candidates))
             rows.append((x, nil, place))
     weights, nil_weights = _fit(rows, config.penalty)
     return replace(decision, first=weights, first_nil=nil_weights)
