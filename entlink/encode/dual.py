@@ -200,18 +200,20 @@ class DualEncoder(nn.Module):
         return np.asarray(self.entity_vectors(self.entity_features(entities)).cpu().numpy())
 
     def save(self, folder: Path) -> None:
-        """Write config.json and weights.safetensors; the big table as int8 with one scale a row."""
+        """Write config.json and weights.safetensors; matrices as int8 with one scale a row."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self.config), indent=2, sort_keys=True)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         state: dict[str, Tensor] = {}
         for name, tensor in sorted(self.state_dict().items()):
-            if name == _TABLE:
-                scale = tensor.abs().amax(dim=1).clamp_min(1e-12) / 127
-                state[name] = (tensor / scale[:, None]).round().to(torch.int8).contiguous()
-                state[_TABLE_SCALE] = scale.half()
+            if tensor.dim() == 2:
+                # 126.9 and not 127: the scale is rounded to a half before it divides
+                scale = (tensor.abs().amax(dim=1) / 126.9).clamp_min(1e-7).half()
+                rounded = (tensor / scale.float()[:, None]).round().clamp(-127, 127)
+                state[name] = rounded.to(torch.int8).contiguous()
+                state[name + _SCALE] = scale
             else:
-                state[name] = tensor.half().contiguous()
+                state[name] = tensor.float().contiguous()
         temporary = folder / ".weights.safetensors.tmp"
         temporary.write_bytes(to_bytes(state))  # with the usual mode; save_file lets only us read
         os.replace(temporary, folder / "weights.safetensors")
@@ -224,9 +226,10 @@ class DualEncoder(nn.Module):
             raw["char_lengths"] = tuple(raw["char_lengths"])
             config = DualEncoderConfig(**raw)
             state = load_file(folder / "weights.safetensors")
-            scale = state.pop(_TABLE_SCALE).float()
+            scales = {name: state.pop(name) for name in list(state) if name.endswith(_SCALE)}
             state = {name: tensor.float() for name, tensor in state.items()}
-            state[_TABLE] *= scale[:, None]
+            for name, scale in scales.items():
+                state[name.removesuffix(_SCALE)] *= scale.float()[:, None]
             model = cls(config)
             model.load_state_dict(state, assign=True)
         except (*_UNREADABLE, SafetensorError) as error:
@@ -237,5 +240,4 @@ class DualEncoder(nn.Module):
 
 
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError)
-_TABLE = "embedder.table.weight"
-_TABLE_SCALE = "embedder.table.scale"
+_SCALE = ".scale"  # after the name of a matrix

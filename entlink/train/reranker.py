@@ -31,7 +31,7 @@ from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import binary, list_or_nil
 from entlink.train.tables import read_views
-from entlink.train.vocabulary import prune_vocabulary
+from entlink.train.vocabulary import prune_vocabulary, shorten
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ class RerankerTraining:
     out: Path
     views: tuple[Path, ...] = ()  # KBs with the same rows and other texts
     hold_out: int = 16  # one document in so many is left for calibration
-    vocabulary: int = 14_000
+    vocabulary: int = 11_000
+    positions: int = 128  # the longest pair in tokens
     n_wrong: int = 5  # wrong candidates in a list
     pool: int = 24  # they are drawn from so many of the best
     nil_share: float = 0.2  # lists without a right answer, for each list with one
@@ -90,6 +91,7 @@ def train_reranker(config: RerankerTraining) -> None:
     model, tokenizer = prune_vocabulary(
         model, tokenizer, (t for many in (contexts, texts) for t in many), size=config.vocabulary
     )
+    model = shorten(model, positions=config.positions)
     encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
     _fit(config, encoder, lists, views)
     encoder.save(config.out)

@@ -47,6 +47,14 @@ def prune_vocabulary(
     return model, Tokenizer.from_str(json.dumps(raw))
 
 
+def shorten(model: BertClassifier, *, positions: int) -> BertClassifier:
+    """The same model for sequences of at most so many tokens."""
+    table = model.bert.embeddings.position_embeddings.weight.detach()[:positions].clone()
+    model.bert.embeddings.position_embeddings = nn.Embedding.from_pretrained(table, freeze=False)
+    model.config = replace(model.config, max_position_embeddings=len(table))
+    return model
+
+
 def _piece_counts(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[int]:
     tokenizer.no_padding()
     tokenizer.no_truncation()
