@@ -1,0 +1,251 @@
+"""The dual encoder against a forward pass written out in NumPy, and the properties it promises."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from entlink.encode.dual import DualEncoder, DualEncoderConfig, join_mentions
+from entlink.encode.features import featurise
+from entlink.errors import BundleError, ConfigError
+from entlink.inputs import EntityInput, MentionInput
+from entlink.train.loop import LoopConfig, fit
+from entlink.train.losses import in_batch_softmax
+from tests.tiny import encoder
+
+Array = NDArray[np.float32]
+
+MENTIONS = [
+    MentionInput("Jordan", "the river ", " flows south", "the river Jordan flows south.", "LOC"),
+    MentionInput("Michael Jordan", "", " scored", "Michael Jordan scored.", "PER"),
+    MentionInput("", "", "", "", ""),
+    MentionInput("\U0001f600 عمان", "\n\n", "!", "\U0001f600 عمان!", "no such label"),
+    MentionInput("x" * 3000, "a b " * 50, "c " * 100, "x" * 3000, "\ud800"),
+]
+ENTITIES = [
+    EntityInput("Jordan", "country in Asia; capital Amman", ("Q6256", "Q3624078"), 4.2, 120),
+    EntityInput("Michael Jordan", "", (), None, 0),
+    EntityInput("", "", ("", "x" * 100), 0.0, 1),
+    EntityInput("ירדן", "نهر", ("a type of another knowledge base",), -2.5, 10_000),
+]
+
+
+def gelu(x: Array) -> Array:
+    return np.asarray(x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))), dtype=np.float64)
+
+
+class Plain:
+    """The towers from their weights, one input at a time, in double precision."""
+
+    def __init__(self, model: DualEncoder) -> None:
+        self.config = model.config
+        self.weights = {n: t.double().numpy() for n, t in model.state_dict().items()}
+
+    def linear(self, name: str, x: Array) -> Array:
+        bias = self.weights.get(f"{name}.bias", 0.0)
+        return np.asarray(self.weights[f"{name}.weight"] @ x + bias)
+
+    def text(self, name: str, text: str, *, chars: bool = False) -> Array:
+        lengths = self.config.char_lengths if chars else ()
+        bags = featurise([text], rows=self.config.table_rows, chars=lengths)
+        table = self.weights["embedder.table.weight"]
+        means = [
+            table[bag.ids].mean(axis=0) if len(bag.ids) else np.zeros(table.shape[1])
+            for bag in bags.kinds()
+        ]
+        return gelu(self.linear(f"{name}.layer", np.concatenate(means)))
+
+    def sparse(self, name: str, ids: tuple[str, ...]) -> Array:
+        table = self.weights[f"{name}.table.weight"]
+        rows = [zlib.crc32(i.encode("utf-8", "surrogatepass")) % len(table) for i in ids if i]
+        mean = table[rows].mean(axis=0) if rows else np.zeros(table.shape[1])
+        return gelu(self.linear(f"{name}.layer", mean))
+
+    def compound(self, name: str, *parts: Array) -> Array:
+        hidden = gelu(self.linear(f"{name}.first", np.concatenate(parts)))
+        return self.linear(f"{name}.second", hidden)
+
+    def unit(self, mixed: Array, name: Array) -> Array:
+        vector = mixed + self.linear("name_path", name)
+        return np.asarray(vector / np.linalg.norm(vector))
+
+    def mention(self, m: MentionInput) -> Array:
+        contexts = [self.text("context_text", t) for t in (m.left, m.right, m.sentence)]
+        context = gelu(self.compound("context", *contexts))
+        span = self.text("name_text", m.span, chars=True)
+        label = self.sparse("labels", (m.label,))
+        return self.unit(self.compound("mention", context, span, label), span)
+
+    def entity(self, e: EntityInput) -> Array:
+        numbers = [
+            (e.popularity or 0.0) / 4,
+            float(e.popularity is not None),
+            math.log(1 + e.degree) / 4,
+        ]
+        description = self.text("description_text", e.description)
+        types = self.sparse("types", e.types)
+        content = gelu(self.compound("content", description, types, np.asarray(numbers)))
+        name = self.text("name_text", e.name, chars=True)
+        return self.unit(self.compound("entity", content, name), name)
+
+
+def test_both_towers_equal_the_formulas() -> None:
+    model = encoder(seed=3)
+    plain = Plain(model)
+    mentions = np.stack([plain.mention(m) for m in MENTIONS])
+    entities = np.stack([plain.entity(e) for e in ENTITIES])
+    np.testing.assert_allclose(model.encode_mentions(MENTIONS), mentions, atol=2e-5)
+    np.testing.assert_allclose(model.encode_entities(ENTITIES), entities, atol=2e-5)
+
+
+def test_vectors_have_length_one_and_inputs_matter() -> None:
+    model = encoder()
+    vectors = np.concatenate([model.encode_mentions(MENTIONS), model.encode_entities(ENTITIES)])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    first = MENTIONS[0]
+    for change in ("span", "left", "right", "sentence", "label"):
+        other = replace(first, **{change: "something else"})
+        a, b = model.encode_mentions([first, other])
+        assert np.abs(a - b).max() > 1e-4, change
+    entity = ENTITIES[0]
+    for changed in (
+        replace(entity, name="Jordania"),
+        replace(entity, description="a river"),
+        replace(entity, types=("Q6256",)),
+        replace(entity, popularity=None),
+        replace(entity, degree=3),
+    ):
+        a, b = model.encode_entities([entity, changed])
+        assert np.abs(a - b).max() > 1e-5, changed
+
+
+def test_a_batch_equals_one_by_one() -> None:
+    model = encoder()
+    mentions, entities = model.encode_mentions(MENTIONS), model.encode_entities(ENTITIES)
+    for i, mention in enumerate(MENTIONS):
+        np.testing.assert_allclose(model.encode_mentions([mention])[0], mentions[i], atol=1e-5)
+    for i, entity in enumerate(ENTITIES):
+        np.testing.assert_allclose(model.encode_entities([entity])[0], entities[i], atol=1e-5)
+
+
+def test_nothing_gives_no_vectors() -> None:
+    model = encoder(vector=16)
+    assert model.encode_mentions([]).shape == (0, 16)
+    assert model.encode_entities([]).shape == (0, 16)
+    assert len(model.mention_features([])) == 0
+    assert model.entity_features([]).numbers.shape == (0, 3)
+
+
+def test_features_can_be_joined_and_taken() -> None:
+    model = encoder()
+    joined = join_mentions(
+        [model.mention_features(MENTIONS[:2]), model.mention_features(MENTIONS[2:])]
+    )
+    order = np.asarray([4, 0, 3, 3])
+    with torch.inference_mode():
+        vectors = model.mention_vectors(joined.take(order)).numpy()
+        entities = model.entity_vectors(model.entity_features(ENTITIES).take(np.asarray([3, 1])))
+    np.testing.assert_allclose(vectors, model.encode_mentions(MENTIONS)[order], atol=1e-5)
+    np.testing.assert_allclose(entities.numpy(), model.encode_entities(ENTITIES)[[3, 1]], atol=1e-5)
+
+
+def test_a_saved_model_gives_nearly_the_same_vectors(tmp_path: Path) -> None:
+    model = encoder(seed=5)
+    model.save(tmp_path / "a")
+    loaded = DualEncoder.load(tmp_path / "a")
+    assert loaded.config == model.config
+    assert not loaded.training
+    before, after = model.encode_mentions(MENTIONS), loaded.encode_mentions(MENTIONS)
+    assert (before * after).sum(axis=1).min() > 0.998  # matrices are kept in eight bits
+    for name, kept in loaded.state_dict().items():
+        tensor = model.state_dict()[name]
+        if tensor.dim() == 2:
+            step = tensor.abs().amax(dim=1, keepdim=True) / 127
+            assert ((tensor - kept).abs() <= 0.52 * step).all(), name
+        else:
+            assert torch.equal(tensor, kept), name
+    files = sorted((tmp_path / "a").iterdir())
+    assert [file.name for file in files] == ["config.json", "weights.safetensors"]
+    assert len({file.stat().st_mode for file in files}) == 1  # weights are as readable as the rest
+
+
+@pytest.mark.parametrize("damage", ["config", "keys", "weights", "cut", "missing", "shape"])
+def test_a_folder_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    encoder().save(tmp_path)
+    config, weights = tmp_path / "config.json", tmp_path / "weights.safetensors"
+    if damage == "config":
+        config.write_text("{", encoding="utf-8")
+    elif damage == "keys":
+        config.write_text('{"char_lengths": [3], "colour": 1}', encoding="utf-8")
+    elif damage == "weights":
+        weights.write_bytes(b"\x00" * 100)
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-7])
+    elif damage == "missing":
+        weights.unlink()
+    else:
+        values = json.loads(config.read_text(encoding="utf-8")) | {"hidden": 25}
+        config.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(BundleError, match="not a retriever of this version") as caught:
+        DualEncoder.load(tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message and "\n" not in message and len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"table_rows": 1000}, {"table_rows": 0}, {"char_lengths": (2, 3)}]
+)
+def test_sizes_that_cannot_work_are_refused(sizes: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(sizes))):
+        replace(DualEncoderConfig(), **sizes)  # type: ignore[arg-type]
+
+
+def test_character_features_can_be_left_out() -> None:
+    model = DualEncoder(
+        DualEncoderConfig(
+            table_rows=64, embedding=4, text=4, hidden=4, vector=4, sparse=2, char_lengths=()
+        )
+    )
+    assert model.encode_mentions(MENTIONS).shape == (5, 4)
+
+
+def memorise(n_steps: int) -> tuple[DualEncoder, list[MentionInput], list[EntityInput]]:
+    """Train on 50 mentions of the same name, which only their contexts tell apart."""
+    torch.manual_seed(1)
+    sizes = DualEncoderConfig(
+        table_rows=1 << 10, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
+    )
+    model = DualEncoder(sizes)
+    mentions = [
+        MentionInput("Jordan", f"a{i} b{i % 7}", f"c{i}", f"a{i} Jordan c{i}", "PER")
+        for i in range(50)
+    ]
+    entities = [EntityInput("Jordan", f"d{i} e{i % 5}", (f"t{i % 3}",), None, i) for i in range(50)]
+    m, e = model.mention_features(mentions), model.entity_features(entities)
+    ids = torch.arange(50)
+
+    def loss_at(step: int) -> torch.Tensor:
+        scores = model.mention_vectors(m) @ model.entity_vectors(e).T * model.log_scale.exp()
+        return in_batch_softmax(scores, ids, ids)
+
+    fit(model, loss_at, LoopConfig(n_steps=n_steps, learning_rate=0.01), title="memorise")
+    return model, mentions, entities
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second = memorise(4)[0].state_dict(), memorise(4)[0].state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_fifty_mentions_can_be_learnt_by_heart() -> None:
+    model, mentions, entities = memorise(60)
+    scores = model.encode_mentions(mentions) @ model.encode_entities(entities).T
+    assert (scores.argmax(axis=1) == np.arange(50)).mean() == 1.0
