@@ -157,7 +157,7 @@ class Retriever:
             counts=np.asarray(
                 [known[row].count if row in known else 0 for row in rows.tolist()], np.int32
             ),
-            is_alias=np.asarray([row in priors for row in rows.tolist()], dtype=np.bool_),
+            is_alias=np.asarray([row in known for row in rows.tolist()], dtype=np.bool_),
         )
 
     def _positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
