@@ -1,0 +1,107 @@
+"""The index against a matrix product and a sort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from entlink.errors import BundleError
+from entlink.retrieve.index import VectorIndex, use_threads
+
+Floats = NDArray[np.float32]
+
+
+def unit(n: int, d: int, *, seed: int) -> Floats:
+    vectors = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 60), d=st.integers(2, 24), k=st.integers(1, 70), seed=st.integers(0, 1000))
+def test_search_equals_brute_force(n: int, d: int, k: int, seed: int) -> None:
+    vectors, queries = unit(n, d, seed=seed), unit(7, d, seed=seed + 1)
+    scores, positions = VectorIndex.build(vectors).search(queries, k=k)
+    assert scores.shape == positions.shape == (7, k)
+    exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    best = np.argsort(-exact, axis=1)[:, :k]
+    found = min(n, k)
+    assert (positions[:, found:] == -1).all()
+    np.testing.assert_allclose(
+        scores[:, :found], np.take_along_axis(exact, best, axis=1), atol=1e-5
+    )
+    for row in range(7):  # ids too, save where two scores are equal to within rounding
+        places = positions[row, :found]
+        assert len(set(places.tolist())) == found
+        np.testing.assert_allclose(exact[row, places], exact[row, best[row]], atol=1e-5)
+
+
+def test_ids_of_well_separated_vectors() -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    query = np.asarray([[0.1, 0.7, 0.2, 0.6, 0.3]], dtype=np.float32)
+    scores, positions = VectorIndex.build(vectors).search(query, k=3)
+    assert positions.tolist() == [[1, 3, 4]]
+    np.testing.assert_allclose(scores, [[0.7, 0.6, 0.3]], atol=1e-6)
+
+
+def test_vectors_come_back_by_position() -> None:
+    vectors = unit(20, 8, seed=0)
+    index = VectorIndex.build(vectors)
+    assert len(index) == 20
+    places = np.asarray([3, 0, 19, 3])
+    np.testing.assert_array_equal(index.vectors(places), vectors[places])
+    assert index.vectors(np.zeros(0, dtype=np.int64)).shape == (0, 8)
+
+
+def test_no_queries_give_no_rows() -> None:
+    scores, positions = VectorIndex.build(unit(3, 4, seed=0)).search(
+        np.zeros((0, 4), dtype=np.float32), k=2
+    )
+    assert scores.shape == positions.shape == (0, 2)
+
+
+def test_a_saved_index_is_the_same(tmp_path: Path) -> None:
+    vectors, queries = unit(50, 8, seed=1), unit(9, 8, seed=2)
+    index = VectorIndex.build(vectors)
+    index.save(tmp_path / "index.faiss")
+    assert [file.name for file in tmp_path.iterdir()] == ["index.faiss"]
+    opened = VectorIndex.open(tmp_path / "index.faiss")
+    for before, after in zip(index.search(queries, k=5), opened.search(queries, k=5), strict=True):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(opened.vectors(np.arange(50)), vectors)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "missing", "size"])
+def test_a_damaged_index_is_one_line(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "index.faiss"
+    VectorIndex.build(unit(50, 8, seed=1)).save(path)
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {
+                "empty": b"",
+                "cut": data[: len(data) // 2],
+                "noise": b"no index at all" * 10,
+                "size": data[:8] + b"\xff" + data[9:],  # of the number of vectors
+            }[damage]
+        )
+    with pytest.raises(BundleError, match="not a readable index") as caught:
+        VectorIndex.open(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_threads_can_be_limited() -> None:
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    try:
+        use_threads(1)
+        assert faiss.omp_get_max_threads() == 1
+    finally:
+        use_threads(before)
