@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from entlink.errors import BundleError, ConfigError, reason
 from entlink.rerank.bert import BertClassifier
@@ -86,6 +87,16 @@ class PairTokenizer:
             halves.append([*name, mark, *description[:room], sep])
         return halves
 
+    def save(self, path: Path) -> None:
+        """Write the tokenizer as BERT's usual one, which puts [CLS] and [SEP] around texts."""
+        cls, sep = self._marks[:2]
+        self.tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
+        )
+        self.tokenizer.save(str(path))
+
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         found = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in found]
@@ -113,7 +124,7 @@ class CrossEncoder:
     def save(self, folder: Path) -> None:
         """A Hugging Face folder with tokenizer, plus pair.json with the token budgets."""
         self.model.save(folder)
-        self.pairs.tokenizer.save(str(folder / "tokenizer.json"))
+        self.pairs.save(folder / "tokenizer.json")
         config = json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 512}, indent=2)
         (folder / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
         text = json.dumps(asdict(self.pairs.config), indent=2, sort_keys=True)
