@@ -54,7 +54,8 @@ def _read(path: Path) -> Iterator[Located]:
         if "id" not in value:
             raise InputError(f'{where}: has no "id"; give each article its own')
         mentions = [
-            _mention(text, label, where=at) for at, label in objects_in(value, "labels", where=where)
+            _mention(text, label, where=at)
+            for at, label in objects_in(value, "labels", where=where)
         ]
         yield where, gold_document(id_of(value, where=where, default=""), text, mentions)
 

@@ -41,7 +41,7 @@ def gold_mention(
     label: str = "",
     surface: str | None = None,
 ) -> GoldMention:
-    """A mention whose offsets were checked against its text, and against the surface if one is given.
+    """A mention whose offsets were checked against its text, and against ``surface`` if given.
 
     Raises InputError that starts with ``where``.
     """
@@ -118,22 +118,6 @@ def _refuse_overlaps(document: GoldDocument, *, where: str, name: str) -> None:
                 "cannot carry; keep one of them, or choose the format jsonl"
             )
         end = m.end
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A stretch of text between whitespace or as a file gives it."""
-
-    start: int  # character offset, inclusive
-    end: int  # character offset, exclusive
-
-
-def token_span(tokens: Iterable[Token], mention: GoldMention) -> tuple[int, int] | None:
-    """The first and the last of the tokens that the mention covers; None if it cuts one in two."""
-    inside = [(i, t) for i, t in enumerate(tokens) if mention.start < t.end and t.start < mention.end]
-    if not inside or (inside[0][1].start, inside[-1][1].end) != (mention.start, mention.end):
-        return None
-    return inside[0][0], inside[-1][0]
 
 
 Reader = Callable[[Path], Iterator[GoldDocument]]

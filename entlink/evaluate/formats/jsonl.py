@@ -64,7 +64,11 @@ def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write one document a line; gzipped if the name ends in ``.gz``."""
     with replacing(path) as file:
         for doc in writable(documents, path):
-            record = {"id": doc.id, "text": doc.text, "mentions": [_record(m) for m in doc.mentions]}
+            record = {
+                "id": doc.id,
+                "text": doc.text,
+                "mentions": [_record(m) for m in doc.mentions],
+            }
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
 

@@ -2,8 +2,8 @@
 
 ``{"text": "...", "spans": [{"start": 0, "end": 5, "label": "LOC", "kb_id": "Q90"}], "answer":
 "accept"}``. Where a task asks for the entity of its one span by multiple choice, as in spaCy's
-entity linking tutorial, ``"accept": ["Q90"]`` is the answer. Ids that begin with ``NIL`` are NIL.
-The id is ``id``, else ``meta.id``, else file and line.
+entity linking tutorial, ``"accept": ["Q90"]`` is the answer. ``NIL`` and ids that begin with
+``NIL_`` are NIL. The id is ``id``, else ``meta.id``, else file and line.
 
 Tasks whose ``answer`` is ``reject`` or ``ignore`` are left out. Not carried: tokens, options,
 hashes, other metadata.
@@ -35,6 +35,8 @@ from entlink.evaluate.formats.gold import (
     writable,
 )
 from entlink.records import NIL
+
+_NIL_KINDS = f"{NIL}_"  # "NIL_otherLink", "NIL_ambiguous"
 
 
 def read(path: Path) -> Iterator[GoldDocument]:
@@ -84,7 +86,7 @@ def _mention(
         span.get("start"),
         span.get("end"),
         where=where,
-        entity=NIL if entity and entity.startswith(NIL) else entity,
+        entity=NIL if entity and entity.startswith(_NIL_KINDS) else entity,
         label=optional_string(span, "label", where=where) or "",
         surface=optional_string(span, "text", where=where),
     )

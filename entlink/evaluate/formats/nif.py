@@ -1,0 +1,228 @@
+"""NIF 2 in Turtle (Hellmann et al., 2013), the format of GERBIL; reading needs rdflib.
+
+A text is a ``nif:Context`` with ``nif:isString``; its address is the id. A mention is a
+``nif:Phrase``, or has ``itsrdf:taIdentRef``, the entity; without one it has no answer. Further
+``nif:referenceContext``, ``nif:beginIndex``, ``nif:endIndex``, and ``nif:anchorOf``, which is
+compared. Wikidata's addresses become bare QIDs, other addresses are ids as they are, those of
+``aksw.org/notInWiki`` are NIL. ``itsrdf:taClassRef`` is the label (of several the first by order).
+
+Turtle has no order: documents come sorted by id, numbers within ids by size. What is no address is
+written as ``urn:entlink:...`` and read back. Not carried: further triples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from entlink.errors import InputError, reason
+from entlink.evaluate.formats.files import read_lines, replacing
+from entlink.evaluate.formats.gold import (
+    GoldDocument,
+    GoldMention,
+    Located,
+    checked,
+    gold_document,
+    gold_mention,
+    writable,
+)
+from entlink.records import NIL
+
+if TYPE_CHECKING:
+    from rdflib import Graph
+    from rdflib.term import Node
+
+_NIF = "http://persistence.uni-leipzig.org/nlp2rdf/ontologies/nif-core#"
+_ITS = "http://www.w3.org/2005/11/its/rdf#"
+_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+_MENTION_TYPES = (f"{_NIF}Phrase", f"{_NIF}EntityOccurrence")
+_WIKIDATA = "http://www.wikidata.org/entity/"
+_WIKIDATA_ADDRESS = re.compile(r"https?://www\.wikidata\.org/(?:entity|wiki)/(Q[1-9][0-9]*)")
+_WIKIDATA_ID = re.compile(r"Q[1-9][0-9]*")
+_NOT_IN_WIKI = re.compile(r"https?://aksw\.org/notInWiki/.*")
+_NIL = "http://aksw.org/notInWiki/NIL"
+_OURS = "urn:entlink:"
+_ADDRESS = re.compile(r"(?:https?|urn):[^\x00-\x20<>\"{}|^`\\]+")
+_NUMBER = re.compile(r"([0-9]+)")
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPED = re.compile(r'[\\"\x00-\x1f\x7f]')
+_PREFIXES = f"@prefix itsrdf: <{_ITS}> .\n@prefix nif: <{_NIF}> .\n"
+
+
+def read(path: Path) -> Iterator[GoldDocument]:
+    """The contexts of a file, plain or gzipped; InputError without rdflib (extra ``formats``)."""
+    return checked(path, _read(path))
+
+
+def _read(path: Path) -> Iterator[Located]:
+    source = "\n".join(line for _, line in read_lines(path))
+    triples = _Triples(path, source, _parse(path, source))
+    texts: dict[str, str] = {
+        context: triples.only(context, "nif:isString", text) for context, text in triples.texts()
+    }
+    mentions: dict[str, list[GoldMention]] = {context: [] for context in texts}
+    for phrase in triples.phrases():
+        where = triples.where(phrase)
+        context = triples.value(phrase, f"{_NIF}referenceContext")
+        if context not in texts:
+            raise InputError(
+                f"{where}: belongs to <{context}>, which has no nif:isString; add that text"
+            )
+        mentions[context].append(triples.mention(phrase, texts[context]))
+    for context in sorted(texts, key=_natural):
+        id_ = _id(context)
+        yield triples.where(context), gold_document(id_, texts[context], mentions[context])
+
+
+def _parse(path: Path, source: str) -> Graph:
+    try:
+        from rdflib import Graph
+        from rdflib.plugins.parsers.notation3 import BadSyntax
+    except ImportError:
+        raise InputError(
+            f"{path}: reading NIF needs rdflib; install it with: pip install 'entlink[formats]'"
+        ) from None
+    try:
+        return Graph().parse(data=source, format="turtle")
+    except BadSyntax as error:
+        line = error.lines + 1  # it counts from 0
+        raise InputError(f"{path}:{line}: not valid Turtle ({error.message})") from None
+    except Exception as error:  # what its parser stumbles over in other ways
+        raise InputError(f"{path}: not valid Turtle ({reason(error)}); check the file") from None
+
+
+class _Triples:
+    """The triples of a file, and where their subjects stand in it."""
+
+    def __init__(self, path: Path, source: str, graph: Graph) -> None:
+        self._path = path
+        self._source = source
+        self._values: dict[str, dict[str, list[str]]] = {}
+        for subject, predicate, object_ in graph:
+            of_subject = self._values.setdefault(_str(subject), {})
+            of_subject.setdefault(_str(predicate), []).append(_str(object_))
+
+    def where(self, subject: str) -> str:
+        """ "path:line" of the subject, if the file writes it in full."""
+        at = self._source.find(f"<{subject}>")
+        line = f":{self._source.count(chr(10), 0, at) + 1}" if at >= 0 else ""
+        return f"{self._path}{line}: <{subject}>"
+
+    def texts(self) -> Iterator[tuple[str, list[str]]]:
+        for subject, values in self._values.items():
+            if texts := values.get(f"{_NIF}isString"):
+                yield subject, texts
+
+    def phrases(self) -> Iterator[str]:
+        for subject, values in sorted(self._values.items()):
+            if f"{_NIF}isString" in values or f"{_NIF}referenceContext" not in values:
+                continue
+            types = values.get(_TYPE, [])
+            if f"{_ITS}taIdentRef" in values or any(t in types for t in _MENTION_TYPES):
+                yield subject
+
+    def only(self, subject: str, name: str, found: list[str]) -> str:
+        if len(found) > 1:
+            raise InputError(f"{self.where(subject)}: has {len(found)} values of {name}; keep one")
+        return found[0]
+
+    def value(self, subject: str, predicate: str) -> str | None:
+        found = self._values[subject].get(predicate)
+        name = predicate.replace(_NIF, "nif:").replace(_ITS, "itsrdf:")
+        return self.only(subject, name, found) if found else None
+
+    def mention(self, phrase: str, text: str) -> GoldMention:
+        where = self.where(phrase)
+        offsets = [self.value(phrase, f"{_NIF}{name}") for name in ("beginIndex", "endIndex")]
+        start, end = (int(o) if o and o.isdecimal() else o for o in offsets)
+        labels = self._values[phrase].get(f"{_ITS}taClassRef", [])
+        return gold_mention(
+            text,
+            start,
+            end,
+            where=where,
+            entity=_entity(self.value(phrase, f"{_ITS}taIdentRef")),
+            label=_id(min(labels)) if labels else "",
+            surface=self.value(phrase, f"{_NIF}anchorOf"),
+        )
+
+
+def _str(node: Node) -> str:
+    return str(node)
+
+
+def _natural(address: str) -> list[tuple[int, str]]:
+    """Sorts "d9" before "d10"."""
+    parts = _NUMBER.split(unquote(address))
+    return [(int(part), part) if i % 2 else (0, part) for i, part in enumerate(parts)]
+
+
+def _id(address: str) -> str:
+    if address.startswith(_OURS):
+        return unquote(address.removeprefix(_OURS).partition(":")[2])
+    return address
+
+
+def _entity(address: str | None) -> str | None:
+    if address is None:
+        return None
+    if _NOT_IN_WIKI.fullmatch(address):
+        return NIL
+    wikidata = _WIKIDATA_ADDRESS.fullmatch(address)
+    return wikidata[1] if wikidata else _id(address)
+
+
+def write(documents: Iterable[GoldDocument], path: Path) -> None:
+    """Write Turtle; gzipped if the name ends in ``.gz``. Needs no rdflib."""
+    with replacing(path) as file:
+        file.write(_PREFIXES.encode())
+        for doc in writable(documents, path):
+            file.write("".join(_statements(doc)).encode())
+
+
+def _statements(doc: GoldDocument) -> Iterator[str]:
+    context = _address(doc.id, "document")
+    yield (
+        f"\n<{context}> a nif:Context, nif:OffsetBasedString ;\n"
+        f"    nif:beginIndex {_number(0)} ;\n    nif:endIndex {_number(len(doc.text))} ;\n"
+        f"    nif:isString {_literal(doc.text)} .\n"
+    )
+    base = context.partition("#")[0]
+    for number, m in enumerate(doc.mentions):
+        # numbered, for two mentions may have the same offsets
+        yield (
+            f"\n<{base}#offset_{m.start}_{m.end}_{number}> a nif:OffsetBasedString, nif:Phrase ;\n"
+            f"    nif:anchorOf {_literal(doc.text[m.start : m.end])} ;\n"
+            f"    nif:beginIndex {_number(m.start)} ;\n    nif:endIndex {_number(m.end)} ;\n"
+        )
+        if m.label:
+            yield f"    itsrdf:taClassRef <{_address(m.label, 'label')}> ;\n"
+        if m.entity is not None:
+            yield f"    itsrdf:taIdentRef <{_entity_address(m.entity)}> ;\n"
+        yield f"    nif:referenceContext <{context}> .\n"
+
+
+def _entity_address(entity: str) -> str:
+    if entity == NIL:
+        return _NIL
+    if _WIKIDATA_ID.fullmatch(entity):
+        return _WIKIDATA + entity
+    return _address(entity, "entity")
+
+
+def _address(id_: str, kind: str) -> str:
+    if _ADDRESS.fullmatch(id_) and not id_.startswith(_OURS):
+        return id_
+    return f"{_OURS}{kind}:{quote(id_, safe='')}"
+
+
+def _literal(text: str) -> str:
+    escaped = _ESCAPED.sub(lambda c: _ESCAPES.get(c[0], f"\\u{ord(c[0]):04X}"), text)
+    return f'"{escaped}"'
+
+
+def _number(value: int) -> str:
+    return f'"{value}"^^<http://www.w3.org/2001/XMLSchema#nonNegativeInteger>'
