@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def fit(
     bar = tqdm(range(start, config.n_steps), initial=start, total=config.n_steps, desc=title)
     for step in bar:
         model.train()
-        torch.manual_seed((config.seed << 32) + step)
+        torch.manual_seed(zlib.crc32(f"{config.seed} {step}".encode()))  # it takes 32 bits
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _rate(step, config)
         loss = loss_at(step)
