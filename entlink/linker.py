@@ -123,12 +123,16 @@ class Linker:
             raise ConfigError(f"batch_size is {batch_size}; it must be at least 1")
         source = iter(documents)
         while batch := list(islice(source, batch_size)):
-            docs = [self._nlp.make_doc(document.text) for document in batch]
-            mentions = self._mentions(docs, [document.mentions for document in batch])
+            docs, mentions = self.prepare(batch)
             for document, links in zip(
                 batch, self.link_docs(docs, mentions, n_candidates=n_candidates), strict=True
             ):
                 yield LinkedDocument(document.id, document.text, links)
+
+    def prepare(self, documents: Sequence[Document]) -> tuple[list[Doc], list[Sequence[Mention]]]:
+        """The tokenised texts, and the mentions of each: those given, labelled, or those found."""
+        docs = [self._nlp.make_doc(document.text) for document in documents]
+        return docs, self._mentions(docs, [document.mentions for document in documents])
 
     def link_docs(
         self,
@@ -152,16 +156,25 @@ class Linker:
         rest = iter(links)
         return [tuple(islice(rest, len(found))) for found in mentions]
 
-    def score(self, mentions: Sequence[tuple[str, Mention]]) -> list[Scored]:
+    def score(
+        self,
+        mentions: Sequence[tuple[str, Mention]],
+        *,
+        candidates: Sequence[NDArray[np.int64]] | None = None,
+    ) -> list[Scored]:
         """Retrieve, decide what to read, read it, and share out the probabilities.
 
-        Takes (text of the document, mention) pairs.
+        Takes (text of the document, mention) pairs. ``candidates`` are rows of the KB for each
+        mention, to be ranked in place of what the retriever would find.
         """
         inputs = [
             mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
             for text, m in mentions
         ]
-        found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
+        if candidates is None:
+            found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
+        else:
+            found = self.retriever.rank(inputs, candidates)
         evidence = [self.retriever.evidence(candidates) for candidates in found]
         first = [decide.first_probabilities(self.decision, e) for e in evidence]
         read = [self._to_read(probabilities) for probabilities in first]

@@ -24,6 +24,8 @@ COMMANDS = {  # name: the module that exports ``command``; imported only when as
     "bundle": "entlink.cli.bundle",
     "train": "entlink.cli.train",
     "evaluate": "entlink.cli.evaluate",
+    "convert": "entlink.cli.convert",
+    "compare": "entlink.cli.compare",
 }
 
 EXIT_BAD_INPUT = 2

@@ -2,48 +2,90 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("evaluate", short_help="Measure a bundle on texts with gold links.")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE ..."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--format", metavar="NAME", help="Of the FILEs.  [default: as their names say]")
+@click.option("--candidates", type=_FILE, metavar="FILE", help="Rank these, do not retrieve.")
+@click.option("--seen", type=_FILE, metavar="FILE", help="Ids trained on, one a line.")
+@click.option("--end-to-end", is_flag=True, help="Find the mentions too, and count strict spans.")
+@click.option("--errors", type=_FILE, metavar="FILE", help="Write every wrong link (JSONL).")
+@click.option("--out", type=_FILE, metavar="FILE", help="Write the figures to FILE (JSON).")
+@click.option("--outcomes", is_flag=True, help="With every mention, for `entlink compare`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, not tables.")
 @bundle_option
 @device_option
 @threads_option
 @quiet_option
 def command(
     files: tuple[Path, ...],
+    format: str | None,
+    candidates: Path | None,
+    seen: Path | None,
+    end_to_end: bool,
+    errors: Path | None,
+    out: Path | None,
+    outcomes: bool,
     as_json: bool,
     bundle: str | None,
     device: str,
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Link the gold mentions of FILEs (JSONL, may be gzipped) and compare with their entities.
+    """Link the gold mentions of FILEs and compare with their entities.
 
-    Accuracy and recall@k are over mentions whose entity is in the KB; accuracy_most_popular
-    is the baseline "the most popular entity of that name" on the same mentions.
+    Each FILE is one set; figures are given for each, pooled (micro) and as mean of the sets
+    (macro), with 95% intervals over documents. Accuracy and recall@k are over mentions whose
+    entity is in the KB; those outside are counted first. docs/evaluation.md explains each figure.
     """
-    import sys
-
-    import orjson
-
-    from entlink.evaluate.run import evaluate
+    from entlink.evaluate.mistakes import write_mistakes
+    from entlink.evaluate.result import result_of
+    from entlink.evaluate.run import measure
+    from entlink.evaluate.sets import read_candidates, read_sets
+    from entlink.kb.importers.jsonl import read_ids
     from entlink.linker import Linker
 
+    sets = read_sets(files, format=format)  # before anything is loaded
+    lists = None if candidates is None else read_candidates(candidates, sets)
+    ids = None if seen is None else read_ids(seen)
     linker = Linker.load(bundle, device=device, threads=threads)
-    figures = evaluate(linker, files, progress=sys.stderr.isatty() and not quiet)
+    progress = sys.stderr.isatty() and not quiet
+    measured = [
+        measure(linker, gold, candidates=lists, seen=ids, end_to_end=end_to_end, progress=progress)
+        for gold in sets
+    ]
+    if errors is not None:
+        n_wrong = write_mistakes(measured, linker.kb, errors)
+        if not quiet:
+            click.echo(f"{n_wrong:,} wrong links in {errors}", err=True)
+    write_result(result_of(linker, measured, outcomes=outcomes), out=out, as_json=as_json)
+
+
+def write_result(result: Mapping[str, Any], *, out: Path | None, as_json: bool) -> None:
+    """To the file and to stdout, there as JSON or as tables."""
+    import orjson
+
+    from entlink.evaluate.formats.files import replacing
+    from entlink.evaluate.report import print_tables, tables
+
+    line = orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)
+    if out is not None:
+        with replacing(out) as file:
+            file.write(line)
     if as_json:
-        click.echo(orjson.dumps(figures).decode())
-        return
-    for name, value in figures.items():
-        click.echo(
-            f"{name:24}{value:>12,}" if isinstance(value, int) else f"{name:24}{value:12.4f}"
-        )
+        click.echo(line, nl=False)
+    else:
+        print_tables(tables(result))

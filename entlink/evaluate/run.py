@@ -1,96 +1,204 @@
-"""Measures a linker on documents whose mentions have gold entities."""
+"""Measures a linker on sets of texts with gold mentions."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from entlink.errors import InputError
-from entlink.evaluate.metrics import Outcome, summary
-from entlink.kb.store import KnowledgeBase
+from entlink.evaluate.detection import count_spans
+from entlink.evaluate.formats.gold import GoldDocument
+from entlink.evaluate.groups import Groups
+from entlink.evaluate.metrics import Outcome, SpanCounts
+from entlink.evaluate.sets import Candidates, GoldSet, check_reachable
+from entlink.inputs import with_full_names
 from entlink.linker import Linker, Scored
-from entlink.records import Mention
-from entlink.train.data import Example, label_examples, read_examples
+from entlink.records import NIL, Document, Mention
 
-_BATCH = 256  # mentions
+_LABELS = frozenset(("PER", "LOC", "ORG", "MISC"))  # a source's other words would mislead a model
+_DOCUMENTS = 64  # labelled at a time, as in use
+_MENTIONS = 512  # scored at a time
 
 
-def evaluate(linker: Linker, paths: Sequence[Path], *, progress: bool) -> dict[str, float | int]:
-    """Link the gold mentions of JSONL files; the figures of `entlink evaluate --json`."""
-    examples = read_examples(paths)
-    if not examples:
-        raise InputError(f"{paths[0]}: no mention with an entity; give a file with gold links")
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a linker did on one set."""
+
+    gold: GoldSet
+    outcomes: tuple[Outcome, ...]  # of all gold mentions that have an answer, in order
+    seconds: float  # to link them, their spans being given
+    spans: tuple[SpanCounts, ...] = ()  # end to end: of every document
+    span_seconds: float = 0.0
+    n_listed: int | None = None  # mentions that have a list of given candidates
+
+
+def measure(
+    linker: Linker,
+    gold: GoldSet,
+    *,
+    candidates: Candidates | None = None,
+    seen: Collection[str] | None = None,
+    end_to_end: bool = False,
+    progress: bool = False,
+) -> Measured:
+    """Link the gold mentions of a set and, ``end_to_end``, its bare texts too.
+
+    ``candidates`` are ranked in place of what the retriever finds; a mention without a list has
+    none. ``seen`` are ids that a model was trained on. Raises InputError if the KB knows no gold.
+    """
+    groups = Groups(linker.kb, gold, seen=seen)
+    kb = f"{linker.bundle.path.name} ({len(linker.kb):,} entities)"
+    check_reachable(gold, groups.rows, kb)
+    assert linker.detector is not None  # loaded here, so that its loading is not timed
+    outcomes, seconds = _link_given(linker, gold, groups, candidates, progress=progress)
+    listed = None
+    if candidates is not None:
+        listed = sum((d.id, m.start, m.end) in candidates for d, m, _ in gold.mentions())
+    spans: tuple[SpanCounts, ...] = ()
+    span_seconds = 0.0
+    if end_to_end:
+        spans, span_seconds = _link_found(linker, gold, groups, progress=progress)
+    return Measured(gold, outcomes, seconds, spans, span_seconds, listed)
+
+
+def _link_given(
+    linker: Linker,
+    gold: GoldSet,
+    groups: Groups,
+    candidates: Candidates | None,
+    *,
+    progress: bool,
+) -> tuple[tuple[Outcome, ...], float]:
+    outcomes: list[Outcome] = []
+    seconds = 0.0
+    rows = None if candidates is None else _rows_of(linker, candidates)
+    nothing = np.zeros(0, dtype=np.int64)
+    n_mentions = sum(1 for _ in gold.mentions())
+    with tqdm(total=n_mentions, unit=" mentions", desc=gold.name, disable=not progress) as bar:
+        for documents in _batches(gold.documents):
+            golds = [
+                (doc.id, m.start, m.end, entity)
+                for doc, m, entity in replace(gold, documents=documents).mentions()
+            ]
+            given = None if rows is None else [rows.get(g[:3], nothing) for g in golds]
+            started = time.perf_counter()
+            mentions = _labelled(linker, documents)
+            scored = _score(linker, mentions, given)
+            seconds += time.perf_counter() - started
+            surfaces = [mention.text for _, mention in mentions]
+            outcomes += _outcomes(linker, golds, surfaces, scored, groups)
+            bar.update(len(golds))
+    return tuple(outcomes), seconds
+
+
+def _link_found(
+    linker: Linker, gold: GoldSet, groups: Groups, *, progress: bool
+) -> tuple[tuple[SpanCounts, ...], float]:
+    documents = [Document(doc.id, doc.text) for doc in gold.documents]
+    bar = tqdm(documents, unit=" documents", desc=gold.name, disable=not progress)
     started = time.perf_counter()
-    outcomes = list(outcomes_of(linker, examples, progress=progress))
-    seconds = time.perf_counter() - started
-    counts = {
-        "n_documents": len({o.doc for o in outcomes}),
-        "n_mentions": len(outcomes),
-        "n_in_kb": sum(o.in_kb for o in outcomes),
-    }
-    speed = {"mentions_per_second": len(outcomes) / seconds, "peak_rss_mb": peak_rss_mb()}
-    return counts | summary(outcomes) | speed
+    counts = []
+    for doc, linked in zip(gold.documents, linker.stream(bar, n_candidates=1), strict=True):
+        found = {(link.mention.start, link.mention.end): link.entity_id for link in linked.links}
+        counts.append(count_spans(doc, found, in_kb=groups.rows.__contains__))
+    return tuple(counts), time.perf_counter() - started
 
 
-def outcomes_of(
-    linker: Linker, examples: Sequence[Example], *, progress: bool = False
-) -> Iterator[Outcome]:
-    """One outcome for each gold mention, in order."""
-    labelled = [
-        (e.text, Mention(e.start, e.end, e.text[e.start : e.end], e.label, e.full_name))
-        for e in label_examples(examples, linker.detector)
+def _batches(documents: Sequence[GoldDocument]) -> Iterator[tuple[GoldDocument, ...]]:
+    source = iter(documents)
+    while batch := tuple(islice(source, _DOCUMENTS)):
+        yield batch
+
+
+def _labelled(linker: Linker, documents: Sequence[GoldDocument]) -> list[tuple[str, Mention]]:
+    """(text, mention) of the gold mentions, prepared as in use: labels and full names."""
+    given = [Document(doc.id, doc.text, _mentions(doc)) for doc in documents]
+    _, found = linker.prepare(given)
+    return [
+        (doc.text, mention)
+        for doc, mentions in zip(documents, found, strict=True)
+        for mention in with_full_names(mentions)
     ]
-    rows = linker.kb.rows_of(list({e.gold for e in examples}))
-    popular = most_popular(linker.kb, [m.text for _, m in labelled])
-    with tqdm(total=len(examples), unit=" mentions", disable=not progress) as bar:
-        for begin in range(0, len(examples), _BATCH):
-            some = labelled[begin : begin + _BATCH]
-            for i, scored in enumerate(linker.score(some), begin):
-                row = rows.get(examples[i].gold, -1)
-                guess = popular[labelled[i][1].text]
-                yield outcome(linker, examples[i].doc, row, scored, popular_is_gold=guess == row)
-            bar.update(len(some))
 
 
-def outcome(
-    linker: Linker, doc: str, gold: int, scored: Scored, *, popular_is_gold: bool
-) -> Outcome:
-    """Compare the candidates of one mention with the gold row (-1: not in the KB)."""
-    order = scored.order()
-    by_first = np.lexsort((scored.retrieved.rows, -scored.first[:-1]))
-    ranked = scored.retrieved.rows[by_first].tolist()
-    top = int(scored.retrieved.rows[order[0]]) if len(order) else -2
-    probability = float(scored.probabilities[order[0]]) if len(order) else 0.0
-    is_link = probability >= linker.decision.nil_threshold
-    return Outcome(
-        doc=doc,
-        in_kb=gold >= 0,
-        rank=ranked.index(gold) if gold in ranked else None,
-        top_is_gold=top == gold,
-        top_probability=probability,
-        answer_is_gold=(is_link and top == gold) if gold >= 0 else not is_link,
-        n_pairs=int(np.isfinite(scored.logits).sum()),
-        popular_is_gold=gold >= 0 and popular_is_gold,
+def _mentions(doc: GoldDocument) -> tuple[Mention, ...]:
+    return tuple(
+        Mention(m.start, m.end, doc.text[m.start : m.end], m.label if m.label in _LABELS else "")
+        for m in doc.mentions
+        if m.entity is not None
     )
 
 
-def most_popular(kb: KnowledgeBase, surfaces: Sequence[str]) -> dict[str, int]:
-    """The baseline: for each surface the row of the most popular entity of that name, -2 if none.
+def _score(
+    linker: Linker,
+    mentions: Sequence[tuple[str, Mention]],
+    given: Sequence[NDArray[np.int64]] | None,
+) -> list[Scored]:
+    scored: list[Scored] = []
+    for begin in range(0, len(mentions), _MENTIONS):
+        some = slice(begin, begin + _MENTIONS)
+        scored += linker.score(mentions[some], candidates=None if given is None else given[some])
+    return scored
 
-    Unknown popularity is least, ties go to the smaller row.
-    """
-    found = kb.by_aliases(list(dict.fromkeys(surfaces)))
-    popularity = np.nan_to_num(kb.popularity, nan=-math.inf, neginf=-math.inf)
+
+def _rows_of(
+    linker: Linker, candidates: Candidates
+) -> dict[tuple[str, int, int], NDArray[np.int64]]:
+    """The given candidates by row of the KB; those that it does not know cannot be ranked."""
+    known = linker.kb.rows_of(sorted({id for ids in candidates.values() for id in ids}))
     return {
-        surface: min((-popularity[hit.row], hit.row) for hit in hits)[1] if hits else -2
-        for surface, hits in found.items()
+        span: np.asarray([known[id] for id in ids if id in known], dtype=np.int64)
+        for span, ids in candidates.items()
     }
+
+
+def _outcomes(
+    linker: Linker,
+    golds: Sequence[tuple[str, int, int, str]],
+    surfaces: Sequence[str],
+    scored: Sequence[Scored],
+    groups: Groups,
+) -> Iterator[Outcome]:
+    orders = [s.order() for s in scored]
+    tops = [
+        int(s.retrieved.rows[o[0]]) if len(o) else -1 for s, o in zip(scored, orders, strict=True)
+    ]
+    rows = sorted(set(tops) - {-1})
+    ids = {row: entity.id for row, entity in zip(rows, linker.kb.by_rows(rows), strict=True)}
+    for (doc, start, end, gold), surface, s, order, row in zip(
+        golds, surfaces, scored, orders, tops, strict=True
+    ):
+        top = ids.get(row)
+        probability = float(s.probabilities[order[0]]) if len(order) else 0.0
+        is_link = top is not None and probability >= linker.decision.nil_threshold
+        yield Outcome(
+            doc,
+            start,
+            end,
+            gold,
+            in_kb=gold in groups.rows,
+            rank=_rank(s, groups.rows.get(gold, -1)),
+            top=top,
+            top_probability=probability,
+            answer=top if top is not None and is_link else NIL,
+            n_pairs=int(np.isfinite(s.logits).sum()),
+            popular=groups.popular(surface),
+            groups=groups.of(surface, gold),
+        )
+
+
+def _rank(scored: Scored, gold: int) -> int | None:
+    """The place of the gold row, from 0, by what was known before any pair was read."""
+    rows = scored.retrieved.rows
+    by_first = np.lexsort((rows, -scored.first[:-1]))
+    places = np.flatnonzero(rows[by_first] == gold)
+    return int(places[0]) if len(places) else None
 
 
 def peak_rss_mb() -> float:

@@ -98,6 +98,19 @@ class Retriever:
             for mention, query, positions in zip(mentions, queries, nearest, strict=True)
         ]
 
+    def rank(
+        self, mentions: Sequence[MentionInput], candidates: Sequence[NDArray[np.int64]]
+    ) -> list[Retrieved]:
+        """The candidates given for each mention, as rows of the KB, in place of the nearest."""
+        queries = self._encoder.encode_mentions(mentions)
+        bearers = self._kb.by_aliases(list(dict.fromkeys(m.span for m in mentions)))
+        return [
+            _retrieved(
+                *self._by_cosine(query, self._positions_of(np.unique(rows))), bearers[m.span]
+            )
+            for m, query, rows in zip(mentions, queries, candidates, strict=True)
+        ]
+
     def evidence(self, found: Retrieved) -> Evidence:
         """What the decision's first model looks at. A prior that rests on few uses counts less."""
         n_uses = found.counts / np.maximum(found.priors, 1e-6)
@@ -134,31 +147,25 @@ class Retriever:
         hits: Sequence[AliasHit],
         k: int,
     ) -> Retrieved:
-        known = {hit.row: hit for hit in hits}
         bearers = np.asarray(sorted(hit.row for hit in hits[:k]), dtype=np.int64)
         positions = np.union1d(nearest, self._positions_of(bearers))
+        rows, cosines = self._by_cosine(query, positions)
+        is_kept = np.isin(rows, bearers)
+        is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
+        return _retrieved(rows[is_kept], cosines[is_kept], hits)
+
+    def _by_cosine(
+        self, query: NDArray[np.float32], positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows and cosines of the entities at these positions, each once, at its best surface."""
         rows = self._surfaces.rows[positions].astype(np.int64)
         # Row by row and not by BLAS: equal vectors get equal cosines, wherever in the KB they stand
         # and however many mentions are linked at once, so that their order is always the same.
         cosines = (self._surfaces.index.vectors(positions) * query).sum(axis=1)
         order = np.lexsort((rows, -cosines))
         rows, cosines = rows[order], cosines[order]
-        best = np.sort(np.unique(rows, return_index=True)[1])  # each entity at its best surface
-        rows, cosines = rows[best], cosines[best]
-        is_kept = np.isin(rows, bearers)
-        is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
-        rows = rows[is_kept]
-        return Retrieved(
-            rows=rows,
-            cosines=cosines[is_kept],
-            priors=np.asarray(
-                [known[row].prior if row in known else 0.0 for row in rows.tolist()], np.float32
-            ),
-            counts=np.asarray(
-                [known[row].count if row in known else 0 for row in rows.tolist()], np.int32
-            ),
-            is_alias=np.asarray([row in known for row in rows.tolist()], dtype=np.bool_),
-        )
+        best = np.sort(np.unique(rows, return_index=True)[1])
+        return rows[best], cosines[best]
 
     def _positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The positions of all surfaces of these entities."""
@@ -166,3 +173,17 @@ class Retriever:
         ends = np.searchsorted(self._surfaces.rows, rows, side="right")
         ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
         return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])
+
+
+def _retrieved(
+    rows: NDArray[np.int64], cosines: NDArray[np.float32], hits: Sequence[AliasHit]
+) -> Retrieved:
+    known = {hit.row: hit for hit in hits}
+    found = [known.get(row) for row in rows.tolist()]
+    return Retrieved(
+        rows=rows,
+        cosines=cosines,
+        priors=np.asarray([hit.prior if hit else 0.0 for hit in found], np.float32),
+        counts=np.asarray([hit.count if hit else 0 for hit in found], np.int32),
+        is_alias=np.asarray([hit is not None for hit in found], dtype=np.bool_),
+    )
