@@ -1,8 +1,9 @@
 """spaCy's DocBin (``.spacy``): entities of ``doc.ents`` with ``kb_id_``.
 
 An entity without ``kb_id_`` is a mention without an answer, ``NIL`` is NIL. The document's id is
-``doc.user_data["id"]`` if stored, else the file's name and the document's number. Written are
-tokens of spaCy's blank English pipeline, cut once more where a mention begins or ends.
+``doc.user_data["id"]`` if stored, else the file's name and the document's number. The label
+``ENTITY`` stands for no label. Written are tokens of spaCy's blank English pipeline, cut once more
+where a mention begins or ends.
 
 Not carried: mentions that overlap (``doc.ents`` holds none); what else a Doc holds is not read.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
+UNLABELLED = "ENTITY"  # doc.ents drops what has no label
 _ID = "id"
 
 
@@ -38,12 +40,12 @@ def read(path: Path) -> Iterator[GoldDocument]:
 
 
 def _read(path: Path) -> Iterator[Located]:
-    import spacy
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
     data = b"".join(read_bytes_of_lines(path))
     try:
-        documents = list(DocBin().from_bytes(data).get_docs(spacy.blank("xx").vocab))
+        documents = list(DocBin().from_bytes(data).get_docs(Vocab()))
     except Exception as error:  # spaCy passes on whatever zlib, msgpack or numpy raise
         raise InputError(
             f"{path}: is no DocBin that spaCy can read ({reason(error)}); write it with "
@@ -61,7 +63,7 @@ def _gold(doc: Doc, default_id: str, where: str) -> GoldDocument:
             ent.end_char,
             where=where,
             entity=ent.kb_id_ or None,
-            label=ent.label_,
+            label="" if ent.label_ == UNLABELLED else ent.label_,
         )
         for ent in doc.ents
     ]
@@ -97,7 +99,7 @@ def _doc(document: GoldDocument, nlp: Language) -> Doc:
     doc.user_data[_ID] = document.id
     spans = []
     for m in document.mentions:
-        span = doc.char_span(m.start, m.end, label=m.label, kb_id=m.entity or "")
+        span = doc.char_span(m.start, m.end, label=m.label or UNLABELLED, kb_id=m.entity or "")
         if span is None:
             raise InputError(
                 f"document {document.id!r}: the mention at {m.start} to {m.end} begins or ends "
