@@ -57,12 +57,16 @@ def _examples_of(doc: Mapping[str, Any]) -> Iterator[Example]:
     if not isinstance(text, str):
         raise TypeError("its text is no string")
     for m in doc.get("mentions") or ():
+        if not isinstance(m, Mapping):
+            raise TypeError("a mention is no object")
         if "entity" not in m:
             continue
         start, end = m["start"], m["end"]
         if not (type(start) is type(end) is int and 0 <= start < end <= len(text)):
             raise ValueError(f"{start} to {end} does not lie in a text of {len(text)} characters")
-        yield Example(str(doc["id"]), text, start, end, m["entity"] or NIL, m.get("label", ""))
+        if not isinstance(m["entity"], str | None):
+            raise TypeError("an entity is neither a string nor null")
+        yield Example(str(doc["id"]), text, start, end, m["entity"] or NIL, m.get("label") or "")
 
 
 def label_examples(examples: Sequence[Example], detector: Path | Detector | None) -> list[Example]:

@@ -49,9 +49,11 @@ def prune_vocabulary(
 
 def shorten(model: BertClassifier, *, positions: int) -> BertClassifier:
     """The same model for sequences of at most so many tokens."""
-    table = model.bert.embeddings.position_embeddings.weight.detach()[:positions].clone()
-    model.bert.embeddings.position_embeddings = nn.Embedding.from_pretrained(table, freeze=False)
-    model.config = replace(model.config, max_position_embeddings=len(table))
+    weight = model.bert.embeddings.position_embeddings.weight.detach()[:positions].clone()
+    model.bert.embeddings.position_embeddings = nn.Embedding(
+        len(weight), weight.shape[1], _weight=weight
+    )
+    model.config = replace(model.config, max_position_embeddings=len(weight))
     return model
 
 
