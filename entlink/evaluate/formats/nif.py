@@ -49,6 +49,7 @@ _ADDRESS = re.compile(r"(?:https?|urn):[^\x00-\x20<>\"{}|^`\\]+")
 _NUMBER = re.compile(r"([0-9]+)")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = re.compile(r'[\\"\x00-\x1f\x7f]')
+_WHY = re.compile(r"Bad syntax \((.*?)\) at \^")  # rdflib goes on with an excerpt
 _PREFIXES = f"@prefix itsrdf: <{_ITS}> .\n@prefix nif: <{_NIF}> .\n"
 
 
@@ -89,7 +90,9 @@ def _parse(path: Path, source: str) -> Graph:
         return Graph().parse(data=source, format="turtle")
     except BadSyntax as error:
         line = error.lines + 1  # it counts from 0
-        raise InputError(f"{path}:{line}: not valid Turtle ({error.message})") from None
+        told = _WHY.search(error.message)
+        why = told[1] if told else reason(error)
+        raise InputError(f"{path}:{line}: not valid Turtle ({why}); mend the line") from None
     except Exception as error:  # what its parser stumbles over in other ways
         raise InputError(f"{path}: not valid Turtle ({reason(error)}); check the file") from None
 

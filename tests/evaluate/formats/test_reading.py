@@ -46,7 +46,7 @@ def test_elevant(tmp_path: Path) -> None:
         tmp_path,
         "gold.benchmark.jsonl",
         '{"id": 3, "title": "t", "text": "Oslo, Bob, it, Rome", "evaluation_span": [0, 4],'
-        ' "labels": [{"id": 0, "span": [0, 4], "entity_id": "Q585", "name": "Oslo", "type": "Q515"},'
+        ' "labels": [{"id": 0, "span": [0, 4], "entity_id": "Q585", "type": "Q515"},'
         ' {"id": 1, "span": [6, 9], "entity_id": "<NIL>", "name": "Unknown", "type": "OTHER"},'
         ' {"id": 2, "span": [11, 13], "entity_id": "<NO_MAPPING>", "type": "OTHER"},'
         ' {"id": 3, "span": [15, 19], "entity_id": "Unknown3"}]}',
