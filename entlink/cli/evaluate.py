@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
+from entlink.errors import InputError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -58,7 +59,9 @@ def command(
     from entlink.kb.importers.jsonl import read_ids
     from entlink.linker import Linker
 
-    sets = read_sets(files, format=format)  # before anything is loaded
+    for path in (out, errors):  # all that can be wrong is said before anything is loaded
+        _check_folder(path)
+    sets = read_sets(files, format=format)
     lists = None if candidates is None else read_candidates(candidates, sets)
     ids = None if seen is None else read_ids(seen)
     linker = Linker.load(bundle, device=device, threads=threads)
@@ -72,6 +75,11 @@ def command(
         if not quiet:
             click.echo(f"{n_wrong:,} wrong links in {errors}", err=True)
     write_result(result_of(linker, measured, outcomes=outcomes), out=out, as_json=as_json)
+
+
+def _check_folder(path: Path | None) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
 
 
 def write_result(result: Mapping[str, Any], *, out: Path | None, as_json: bool) -> None:
