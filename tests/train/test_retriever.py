@@ -1,0 +1,282 @@
+"""Training the retriever on a small world, and its parts against loops."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from entlink.encode.dual import DualEncoder, DualEncoderConfig
+from entlink.errors import ConfigError, InputError
+from entlink.inputs import entity_inputs, mention_input, surfaces
+from entlink.kb.build import build_kb
+from entlink.retrieve.index import VectorIndex
+from entlink.train.data import Example, fold_of, read_examples
+from entlink.train.retriever import RetrieverTraining, hard_negatives, recall_at, train_retriever
+from entlink.train.tables import EntityTable, MentionTable, read_views
+from tests.tiny import ENTITIES, encoder
+from tests.train.world import World, entities, write_world
+
+SIZES = DualEncoderConfig(
+    table_rows=1 << 11, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+def settings(world: World, out: Path) -> RetrieverTraining:
+    return RetrieverTraining(
+        kb=world.kb,
+        out=out,
+        mentions=(world.mentions,),
+        dev=(world.dev,),
+        views=(world.view,),
+        relations=world.relations,
+        relation_sources=("a",),
+        n_composed=16,
+        n_aliases=16,
+        rounds=2,
+        first_epochs=14,
+        round_epochs=2,
+        batch_size=48,
+        learning_rate=0.01,
+        encoder=SIZES,
+    )
+
+
+def first_choices(folder: Path, examples: list[Example]) -> float:
+    """How often the nearest entity is the gold one, entity by entity."""
+    model = DualEncoder.load(folder)
+    known = {entity.id: model.encode_entities(entity_inputs(entity)) for entity in entities()}
+    hits = []
+    for e in examples:
+        query = model.encode_mentions([mention_input(e.text, e.start, e.end)])[0]
+        best = max(known, key=lambda id: float((known[id] @ query).max()))
+        hits.append(best == e.gold)
+    return float(np.mean(hits))
+
+
+def test_contexts_are_learnt(world: World, tmp_path: Path) -> None:
+    recalls = train_retriever(settings(world, tmp_path / "out"))
+    known = [e for e in read_examples([world.dev]) if e.gold.startswith("E")]
+    right = first_choices(tmp_path / "out", known)
+    assert right > 0.9  # by name alone it would be about a half
+    assert recalls["recall@1"] == pytest.approx(right, abs=0.05)  # it was saved in eight bits
+    assert recalls["recall@100"] == 1.0
+
+
+def test_the_same_seed_trains_the_same_retriever(world: World, tmp_path: Path) -> None:
+    config = replace(
+        settings(world, tmp_path / "a"), first_epochs=1, round_epochs=1, n_aliases=0, seed=7
+    )
+    first = train_retriever(config)
+    torch.rand(3)
+    second = train_retriever(replace(config, out=tmp_path / "b"))
+    assert first == second
+    a, b = ((tmp_path / x / "weights.safetensors").read_bytes() for x in "ab")
+    assert a == b
+
+
+def test_without_dev_the_last_round_is_kept(world: World, tmp_path: Path) -> None:
+    config = replace(
+        settings(world, tmp_path / "out"),
+        dev=(),
+        views=(),
+        relations=None,
+        n_aliases=0,
+        first_epochs=1,
+        batch_size=1000,  # more than there are: one batch a round
+    )
+    assert train_retriever(config) == {}
+    assert DualEncoder.load(tmp_path / "out").config == SIZES
+
+
+def test_a_fold_is_left_out(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two runs sees the documents that the other does not."""
+    seen: list[set[str]] = []
+    real = MentionTable.of.__func__  # type: ignore[attr-defined]
+
+    def spy(
+        cls: type[MentionTable], model: DualEncoder, examples: list[Example], *rest: object
+    ) -> object:
+        seen.append({e.doc for e in examples})
+        return real(cls, model, examples, *rest)
+
+    monkeypatch.setattr(MentionTable, "of", classmethod(spy))
+    config = replace(
+        settings(world, tmp_path / "out"),
+        dev=(),
+        rounds=1,
+        first_epochs=0,
+        relations=None,
+        n_aliases=0,
+        n_folds=2,
+    )
+    for fold in (0, 1):
+        train_retriever(replace(config, leave_out=fold))
+    documents = {e.doc for e in read_examples([world.mentions]) if e.gold.startswith("E")}
+    trained = [docs for docs in seen if docs]
+    assert trained[0] == {doc for doc in documents if fold_of(doc, 2) == 1}
+    assert trained[1] == {doc for doc in documents if fold_of(doc, 2) == 0}
+
+
+def test_nothing_to_train_on_is_said(world: World, tmp_path: Path) -> None:
+    config = replace(
+        settings(world, tmp_path / "out"), mentions=(), relations=None, n_aliases=0, dev=()
+    )
+    with pytest.raises(InputError, match="no example to train on"):
+        train_retriever(config)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["order", "names", "fewer"])
+def test_views_must_have_the_same_entities_and_names(
+    world: World, tmp_path: Path, change: str
+) -> None:
+    changed = entities()
+    if change == "order":
+        changed = changed[::-1]
+    elif change == "names":
+        changed[3] = replace(changed[3], aliases=("one", "two"))
+    else:
+        changed = changed[:-1]
+    build_kb(changed, tmp_path / "other")
+    assert len(read_views([world.kb, world.view])) == 2
+    with pytest.raises(InputError, match="not the entities and names of"):
+        read_views([world.kb, tmp_path / "other"])
+
+
+def test_sizes_are_checked_when_the_file_is_read() -> None:
+    with pytest.raises(ConfigError, match="table_rows"):
+        DualEncoderConfig(table_rows=3)
+
+
+def test_the_table_holds_what_the_encoder_would_be_given() -> None:
+    model = encoder()
+    table = EntityTable.of(model, ENTITIES)
+    flat = [item for entity in ENTITIES for item in entity_inputs(entity)]
+    assert len(table) == len(flat)
+    assert table.rows.tolist() == [
+        row for row, entity in enumerate(ENTITIES) for _ in surfaces(entity)
+    ]
+    order = np.random.default_rng(0).permutation(len(flat))
+    with torch.inference_mode():
+        found = model.entity_vectors(table.take(order)).numpy()
+    expected = model.encode_entities(flat)[order]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_mentions_point_to_the_surface_that_they_equal() -> None:
+    model = encoder()
+    rows = {entity.id: row for row, entity in enumerate(ENTITIES)}
+    text = "MICHAEL  JORDAN, Mj, Air, jordan"
+    spans = [(0, 15, "Q2"), (17, 19, "Q2"), (21, 24, "Q2"), (26, 32, "Q2"), (26, 32, "Q3")]
+    examples = [Example("d", text, a, b, gold) for a, b, gold in spans]
+    examples.insert(2, Example("d", text, 0, 3, "elsewhere"))
+    table = MentionTable.of(model, examples, ENTITIES, rows)
+    flat = [(e.id, name) for e in ENTITIES for name in surfaces(e)]
+    assert [flat[i] for i in table.primary] == [
+        ("Q2", "Michael Jordan"),
+        ("Q2", "Michael Jordan"),
+        ("Q2", "Michael Jordan"),
+        ("Q2", "Michael Jordan"),
+        ("Q3", "Jordan"),
+    ]
+    assert [flat[i][1] for i in table.exact] == [
+        "Michael Jordan",
+        "MJ",
+        "Michael Jordan",
+        "Jordan",
+        "Jordan",
+    ]
+    assert table.gold.tolist() == [rows["Q2"]] * 4 + [rows["Q3"]]
+    assert len(table) == len(table.features) == 5
+    with torch.inference_mode():
+        vectors = model.mention_vectors(table.features).numpy()
+    inputs = [mention_input(text, a, b) for a, b, _ in spans]
+    np.testing.assert_allclose(vectors, model.encode_mentions(inputs), atol=1e-5)
+
+
+def test_an_empty_table() -> None:
+    table = MentionTable.of(encoder(), [], ENTITIES, {})
+    assert len(table) == len(table.features) == 0
+
+
+@pytest.fixture(scope="module")
+def searched() -> tuple[DualEncoder, VectorIndex, EntityTable, MentionTable]:
+    model = encoder(seed=8)
+    rows = {entity.id: row for row, entity in enumerate(ENTITIES)}
+    table = EntityTable.of(model, ENTITIES)
+    texts = ["Paris sings", "the Amazon is long", "Jordan", "Bulls", "in Georgia", "apple"]
+    examples = [
+        Example(f"d{i}", text, 0, len(text), gold)
+        for i, text in enumerate(texts)
+        for gold in ("Q4", "Q5", "Q21", "Q13")
+    ]
+    with torch.inference_mode():
+        vectors = model.entity_vectors(table.take(np.arange(len(table)))).numpy()
+    return (
+        model,
+        VectorIndex.build(vectors),
+        table,
+        MentionTable.of(model, examples, ENTITIES, rows),
+    )
+
+
+def ranked(
+    searched: tuple[DualEncoder, VectorIndex, EntityTable, MentionTable],
+) -> list[list[int]]:
+    """For each mention all surfaces, nearest first."""
+    model, index, table, mentions = searched
+    with torch.inference_mode():
+        queries = model.mention_vectors(mentions.features).numpy()
+    scores = queries @ index.vectors(np.arange(len(table))).T
+    return [list(np.argsort(-row, kind="stable")) for row in scores]
+
+
+def test_recall_counts_distinct_entities(
+    searched: tuple[DualEncoder, VectorIndex, EntityTable, MentionTable],
+) -> None:
+    model, index, table, mentions = searched
+    ks = (1, 3, 10, 40)
+    hits: Counter[int] = Counter()
+    for gold, order in zip(mentions.gold, ranked(searched), strict=True):
+        rank = list(dict.fromkeys(int(table.rows[i]) for i in order)).index(int(gold))
+        hits.update(k for k in ks if rank < k)
+    found = recall_at(model, index, table.rows, mentions, ks=ks)
+    assert found == {f"recall@{k}": pytest.approx(hits[k] / len(mentions)) for k in ks}
+    assert found["recall@1"] < found["recall@40"] == 1.0
+
+
+def test_hard_negatives_are_the_nearest_others(
+    searched: tuple[DualEncoder, VectorIndex, EntityTable, MentionTable],
+) -> None:
+    model, index, table, mentions = searched
+    found = hard_negatives(model, index, table.rows, mentions, k=6)
+    assert found.shape == (len(mentions), 6)
+    for gold, order, negatives in zip(mentions.gold, ranked(searched), found, strict=True):
+        others = [i for i in order[:12] if table.rows[i] != gold][:6]
+        assert negatives.tolist() == [*others, *[-1] * (6 - len(others))]
+
+
+def test_fewer_surfaces_than_asked_for() -> None:
+    model = encoder()
+    few = ENTITIES[2:4]  # three surfaces
+    rows = {entity.id: row for row, entity in enumerate(few)}
+    table = EntityTable.of(model, few)
+    with torch.inference_mode():
+        vectors = model.entity_vectors(table.take(np.arange(len(table)))).numpy()
+    mentions = MentionTable.of(model, [Example("d", "Paris", 0, 5, "Q4")], few, rows)
+    index = VectorIndex.build(vectors)
+    assert hard_negatives(model, index, table.rows, mentions, k=4).tolist() == [[0, -1, -1, -1]]
+    assert recall_at(model, index, table.rows, mentions, ks=(2, 50)) == {
+        "recall@2": 1.0,
+        "recall@50": 1.0,
+    }
