@@ -183,16 +183,16 @@ def test_zeshel(tmp_path: Path) -> None:
 
 def test_docbin_as_spacy_users_write_it(tmp_path: Path) -> None:
     import spacy
-    from spacy.tokens import DocBin
+    from spacy.tokens import DocBin, Span
 
     nlp = spacy.blank("de")
     doc = nlp("Bob wohnt in Bad Ems.")
     doc.ents = [
-        doc.char_span(0, 3, label="PER", kb_id="NIL"),
-        doc.char_span(13, 20, label="LOC", kb_id="Q570451"),
+        Span(doc, 0, 1, label="PER", kb_id="NIL"),
+        Span(doc, 3, 5, label="LOC", kb_id="Q570451"),
     ]
     other = nlp("Ann lacht.")
-    other.ents = [other.char_span(0, 3, label="PER")]
+    other.ents = [Span(other, 0, 1, label="PER")]
     DocBin(docs=[doc, other]).to_disk(tmp_path / "gold.spacy")
     assert read(tmp_path / "gold.spacy") == [
         GoldDocument(
