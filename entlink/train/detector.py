@@ -244,6 +244,7 @@ def _save(
     """Save into a fresh folder beside ``config.out``, then swap it in."""
     nlp.meta.update(
         name="entlink_detector",
+        spacy_version=">=3.8.7,<4",
         description="Finds names of people, places, organisations and others in English text",
         license="CC BY-SA 4.0",
         sources=[

@@ -1,4 +1,4 @@
-"""Names of people, places, organisations and peoples, to vary training texts with."""
+"""Names of people, places and organisations, to vary training texts with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from entlink.errors import InputError
-from entlink.kb.demonyms import DEMONYMS
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -29,7 +28,6 @@ def read_names(
 ) -> dict[str, list[tuple[str, ...]]]:
     """Tokenised names by label, of entities that one of ``sources`` knows, in file order.
 
-    MISC are the names of peoples, as adjectives.
     Raises InputError when a file cannot be read.
     """
     try:
@@ -48,7 +46,6 @@ def read_names(
                     found[label].append(words)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{entities}: cannot be read as entities ({error})") from error
-    found["MISC"] = [tuple(people.split()) for people in sorted(set(DEMONYMS.values()))]
     return found
 
 

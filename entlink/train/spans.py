@@ -77,9 +77,6 @@ def read_tagged(
             for number, line in enumerate(lines, start=1):
                 row = orjson.loads(line)
                 doc = nlp.make_doc(row["text"])
-                if any(token.is_space for token in doc):  # the recogniser is shown none in use
-                    counts["texts with double blanks left out"] += 1
-                    continue
                 spans = _token_spans(doc, row["spans"], f"{path}:{number}", counts)
                 tagged = Tagged(
                     words=tuple(token.text for token in doc),

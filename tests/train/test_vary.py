@@ -12,7 +12,6 @@ NAMES: Names = {
     "PER": [("Zora", "Quux"), ("Zed",)],
     "LOC": [("Zembla",), ("New", "Zembla")],
     "ORG": [("Zeta", "Works")],
-    "MISC": [("Zemblan",), ("Norse",)],
 }
 NOTHING = Variation(upper=0, lower=0, title=0, rename=0, joined=0, tables=0)
 
