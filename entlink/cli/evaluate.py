@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import entlink
 from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
 from entlink.errors import InputError
 
@@ -74,7 +75,8 @@ def command(
         n_wrong = write_mistakes(measured, linker.kb, errors)
         if not quiet:
             click.echo(f"{n_wrong:,} wrong links in {errors}", err=True)
-    write_result(result_of(linker, measured, outcomes=outcomes), out=out, as_json=as_json)
+    result = result_of(linker, measured, outcomes=outcomes) | {"entlink": entlink.__version__}
+    write_result(result, out=out, as_json=as_json)
 
 
 def _check_folder(path: Path | None) -> None:

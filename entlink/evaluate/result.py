@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import entlink
 from entlink.evaluate.intervals import N_RESAMPLES, interval, macro, micro, resampled
 from entlink.evaluate.metrics import (
     Outcome,
@@ -55,9 +54,8 @@ def result_of(
 
 
 def about(linker: Linker) -> dict[str, Any]:
-    """What was measured: program, bundle and KB."""
+    """What was measured: bundle and KB."""
     return {
-        "entlink": entlink.__version__,
         "bundle": {"name": linker.bundle.path.resolve().name, "digest": linker.bundle.digest},
         "kb": {"n_entities": len(linker.kb), "digest": linker.kb.digest},
         "nil_threshold": linker.decision.nil_threshold,

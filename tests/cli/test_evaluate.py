@@ -96,14 +96,19 @@ def one_line(capfd: pytest.CaptureFixture[str], *parts: str) -> None:
 def test_bad_files_are_one_line_each(
     bundle: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    offset = {"id": "d", "text": "a", "mentions": [{"start": 0, "end": 2, "entity": "Q1"}]}
+    offset: dict[str, object] = {
+        "id": "d",
+        "text": "a",
+        "mentions": [{"start": 0, "end": 2, "entity": "Q1"}],
+    }
     path = tmp_path / "x.jsonl"
-    for lines, part in [
+    bad: list[tuple[list[dict[str, object]], str]] = [
         ([offset], "0 to 2"),
         ([WEB[0], WEB[0]], "twice"),
         ([], "no documents"),
         ([line("d", "Jordan", [("Jordan", "x:1")])], "none of its 1 gold entities"),
-    ]:
+    ]
+    for lines, part in bad:
         write(path, lines)
         assert app.run(["evaluate", str(path), "--bundle", bundle, "--json"]) == 2
         one_line(capfd, part)
