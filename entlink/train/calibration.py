@@ -211,7 +211,7 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
         optimizer.zero_grad()
         value = loss()
         value.backward()  # type: ignore[no-untyped-call]
-        return float(value)
+        return float(value.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
 

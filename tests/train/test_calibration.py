@@ -1,0 +1,230 @@
+"""Fitting the decision: against gradients worked out plainly, thresholds tried one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from entlink import decide
+from entlink.decide import Decision, Evidence
+from entlink.encode.dual import DualEncoder
+from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
+from entlink.records import NIL
+from entlink.rerank.cross_encoder import CrossEncoder
+from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.train.calibration import (
+    CalibrationTraining,
+    Case,
+    Row,
+    _choose_threshold,
+    _fit,
+    train_calibration,
+)
+from entlink.train.data import fold_of, read_examples
+from tests.tiny import cross_encoder, encoder
+from tests.train.world import World, write_world
+
+Floats = NDArray[np.float64]
+
+
+def shares(row: Row, w: Floats, v: Floats) -> Floats:
+    """Probabilities of a mention's candidates and, last, of NIL."""
+    powers = np.exp([*(row[0] @ w), row[1] @ v])
+    return np.asarray(powers / powers.sum())
+
+
+def planted(n: int, *, seed: int) -> tuple[list[Row], Floats, Floats]:
+    """Mentions whose answers are drawn from known weights."""
+    generator = np.random.default_rng(seed)
+    w, v = np.asarray([1.5, -2.0, 0.7]), np.asarray([0.4, -1.0])
+    rows: list[Row] = []
+    for _ in range(n):
+        k = int(generator.integers(0, 6))
+        row = (generator.normal(size=(k, 3)), np.asarray([1.0, generator.normal()]), 0)
+        place = int(generator.choice(k + 1, p=shares(row, w, v)))
+        rows.append((row[0], row[1], place))
+    return rows, w, v
+
+
+def gradient(rows: list[Row], w: Floats, v: Floats, penalty: float) -> tuple[Floats, Floats]:
+    """Of the mean negative log-likelihood plus the penalty, summed up row by row."""
+    dw, dv = np.zeros_like(w), np.zeros_like(v)
+    for row in rows:
+        p = shares(row, w, v)
+        p[row[2]] -= 1.0
+        dw += p[:-1] @ row[0]
+        dv += p[-1] * row[1]
+    return dw / len(rows) + 2 * penalty * w, dv / len(rows) + 2 * penalty * v
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1])
+def test_the_fitted_weights_are_the_optimum(penalty: float) -> None:
+    rows, _, _ = planted(300, seed=0)
+    w, v = (np.asarray(part) for part in _fit(rows, penalty))
+    for part in gradient(rows, w, v, penalty):
+        np.testing.assert_allclose(part, 0.0, atol=1e-4)
+    assert np.abs(w).max() > 0.1
+
+
+def test_planted_weights_are_found_again() -> None:
+    rows, w, v = planted(6000, seed=1)
+    found_w, found_v = _fit(rows, 0.0)
+    np.testing.assert_allclose(found_w, w, atol=0.15)
+    np.testing.assert_allclose(found_v, v, atol=0.15)
+
+
+def evidence(generator: np.random.Generator, k: int) -> Evidence:
+    return Evidence(
+        cosines=np.sort(generator.uniform(-1, 1, size=k).astype(np.float32))[::-1],
+        is_alias=generator.random(k) < 0.3,
+        priors=generator.random(k).astype(np.float32) * (generator.random(k) < 0.4),
+        popularity=np.where(generator.random(k) < 0.5, np.nan, 3.0).astype(np.float32),
+        degree=generator.integers(0, 50, size=k).astype(np.int32),
+    )
+
+
+def test_the_threshold_with_the_most_right_answers_is_chosen() -> None:
+    generator = np.random.default_rng(3)
+    base = Decision.blank()
+    decision = replace(
+        base,
+        first=tuple(generator.normal(size=len(base.first))),
+        first_nil=tuple(generator.normal(size=len(base.first_nil))),
+        final=tuple(generator.normal(size=len(base.final))),
+        final_nil=tuple(generator.normal(size=len(base.final_nil))),
+    )
+    cases = []
+    for _ in range(120):
+        k = int(generator.integers(0, 5))
+        read = generator.permutation(k)[: generator.integers(0, k + 1)].astype(np.int64)
+        logits = generator.normal(size=len(read)).astype(np.float32)
+        cases.append(Case(evidence(generator, k), int(generator.integers(-1, k + 1)), read, logits))
+
+    def right(threshold: float) -> list[bool]:
+        answers = []
+        for case in cases:
+            k = len(case.evidence.cosines)
+            first = decide.first_probabilities(decision, case.evidence)
+            final = decide.final_probabilities(
+                decision, case.evidence, first, case.read, case.logits
+            )
+            best = max(range(k), key=lambda i: final[i], default=-1)
+            linked = best >= 0 and final[best] >= threshold
+            answers.append(case.gold == (best if linked else k))
+        return answers
+
+    thresholds = [round(0.05 * i, 2) for i in range(20)]
+    scores = [float(np.mean(right(t))) for t in thresholds]
+    chosen, figures = _choose_threshold(decision, cases)
+    assert chosen.nil_threshold in thresholds
+    assert scores[thresholds.index(chosen.nil_threshold)] == pytest.approx(max(scores))
+    assert figures["accuracy_all"] == pytest.approx(max(scores))
+    assert len(set(scores)) > 3
+    in_kb = [i for i, case in enumerate(cases) if case.gold < len(case.evidence.cosines)]
+    without_nil = right(0.0)
+    assert figures["accuracy"] == pytest.approx(np.mean([without_nil[i] for i in in_kb]))
+    assert replace(chosen, nil_threshold=0.5) == decision
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def config(world: World, tmp_path_factory: pytest.TempPathFactory) -> CalibrationTraining:
+    folder = tmp_path_factory.mktemp("models")
+    encoder(seed=3).save(folder / "retriever")
+    cross_encoder(seed=3).save(folder / "reranker")
+    return CalibrationTraining(
+        kb=world.kb,
+        retriever=folder / "retriever",
+        reranker=folder / "reranker",
+        mentions=(world.mentions,),
+        dev=(world.dev,),
+        out=folder / "decision.json",
+        hold_out=4,
+        max_pairs=5,
+    )
+
+
+def answers(config: CalibrationTraining, decision: Decision) -> tuple[float, float]:
+    """Accuracy on dev in the KB, and over all with the threshold, mention by mention."""
+    kb = KnowledgeBase.open(config.kb)
+    model = DualEncoder.load(config.retriever)
+    retriever = Retriever(kb, model, SurfaceVectors.build(kb, model))
+    reranker = None if config.reranker is None else CrossEncoder.load(config.reranker)
+    in_kb, everything = [], []
+    for e in read_examples(config.dev):
+        (found,) = retriever.retrieve([mention_input(e.text, e.start, e.end)])
+        seen = retriever.evidence(found)
+        first = decide.first_probabilities(decision, seen)
+        order = np.argsort(-first[:-1], kind="stable")[: decision.max_pairs]
+        entities = kb.by_rows(found.rows.tolist())
+        final = first
+        if reranker is not None:
+            texts = [pair_entity(entities[i]) for i in order]
+            context = pair_context(e.text, e.start, e.end)
+            pairs = [(0, i) for i in range(len(order))]
+            logits = reranker.score([context], texts, pairs)
+            final = decide.final_probabilities(decision, seen, first, order, logits)
+        best = int(final[:-1].argmax())
+        answer = entities[best].id
+        linked = answer if final[best] >= decision.nil_threshold else NIL
+        if kb.by_id(e.gold) is not None:
+            in_kb.append(answer == e.gold)
+            everything.append(linked == e.gold)
+        else:
+            everything.append(linked == NIL)
+    return float(np.mean(in_kb)), float(np.mean(everything))
+
+
+@pytest.mark.parametrize("reranked", [True, False])
+def test_the_figures_are_those_of_the_decision_that_is_written(
+    config: CalibrationTraining, reranked: bool
+) -> None:
+    config = config if reranked else replace(config, reranker=None)
+    figures = train_calibration(config)
+    decision = Decision.load(config.out)
+    assert (decision.max_pairs, decision.read_mass) == (5, 0.98)
+    accuracy, everything = answers(config, decision)
+    assert figures["accuracy"] == pytest.approx(accuracy)
+    assert figures["accuracy_all"] == pytest.approx(everything)
+    assert everything > 0.45  # half of those in the KB by popularity, and NIL by its name
+    if not reranked:
+        assert set(decision.final) == {0.0}
+    train_calibration(config)
+    assert Decision.load(config.out) == decision
+
+
+def test_only_held_out_documents_are_fitted(config: CalibrationTraining, tmp_path: Path) -> None:
+    """What the other documents say makes no difference."""
+    lines = Path(config.mentions[0]).read_text(encoding="utf-8").splitlines()
+    changed = []
+    for line in lines:
+        doc = json.loads(line)
+        if fold_of(doc["id"], config.hold_out) != 0:
+            doc["mentions"][0]["entity"] = "E0"
+        changed.append(json.dumps(doc))
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(changed), encoding="utf-8")
+    assert changed != lines
+    train_calibration(config)
+    expected = Decision.load(config.out)
+    train_calibration(replace(config, mentions=(other,), out=tmp_path / "decision.json"))
+    assert Decision.load(tmp_path / "decision.json") == expected
+
+
+def test_a_sample_is_drawn(config: CalibrationTraining, tmp_path: Path) -> None:
+    few = replace(config, n_mentions=20, out=tmp_path / "few.json")
+    train_calibration(few)
+    train_calibration(config)
+    assert Decision.load(few.out) != Decision.load(config.out)
+    train_calibration(replace(few, n_mentions=10**6))
+    assert Decision.load(few.out) == Decision.load(config.out)
