@@ -52,6 +52,16 @@ def read_examples(paths: Iterable[Path]) -> list[Example]:
     return examples
 
 
+def read_texts(path: Path) -> list[tuple[str, str]]:
+    """The (id, text) pairs of a JSONL file, plain or gzipped."""
+    texts = []
+    for where, doc in jsonl.read_objects(path):
+        if not isinstance(doc.get("text"), str):
+            raise InputError(f'{where}: no text; each line must be an object with a string "text"')
+        texts.append((str(doc.get("id", where)), doc["text"]))
+    return texts
+
+
 def _examples_of(doc: Mapping[str, Any]) -> Iterator[Example]:
     text = doc["text"]
     if not isinstance(text, str):

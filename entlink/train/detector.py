@@ -80,6 +80,7 @@ class DetectorReport:
 
 def train_detector(config: DetectorConfig) -> DetectorReport:
     """Train, keep the round with the best mean strict-span F1 on dev, save it to ``config.out``."""
+    import spacy.language  # before the seed is set: importing draws random numbers  # noqa: F401
     from thinc.api import fix_random_seed
 
     started = time.perf_counter()

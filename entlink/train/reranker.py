@@ -27,7 +27,8 @@ from entlink.records import Entity
 from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer, pad_pairs
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
-from entlink.train.data import Example, fold_of, read_examples
+from entlink.train.data import Example, fold_of, read_examples, read_relations, read_texts
+from entlink.train.distant import Ambiguous, composed_ambiguous, distant_examples, spread
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import binary, list_or_nil
 from entlink.train.tables import read_views
@@ -49,6 +50,13 @@ class RerankerTraining:
     mentions: tuple[Path, ...]
     out: Path
     views: tuple[Path, ...] = ()  # KBs with the same rows and other texts
+    n_labelled: int = 0  # so many of the mentions, drawn; 0: all
+    relations: Path | None = (
+        None  # of these, mentions of ambiguous names are made (train/distant.py):
+    )
+    relation_sources: tuple[str, ...] = ()
+    unlabelled: tuple[Path, ...] = ()  # texts in which they are looked for
+    n_ambiguous: int = 0  # and so many that are composed
     hold_out: int = 16  # one document in so many is left for calibration
     vocabulary: int = 11_000
     positions: int = 128  # the longest pair in tokens
@@ -99,9 +107,13 @@ def train_reranker(config: RerankerTraining) -> None:
 
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     """Candidate lists of all training mentions outside the held-out documents."""
-    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
-    rows = kb.rows_of(list({e.gold for e in examples}))
     generator = random.Random(config.seed)
+    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
+    if config.n_labelled:
+        examples = generator.sample(examples, min(config.n_labelled, len(examples)))
+    if config.relations is not None:
+        examples += _of_ambiguous_names(config, kb, config.relations)
+    rows = kb.rows_of(list({e.gold for e in examples}))
     known = [e for e in examples if e.gold in rows]
     unknown = [e for e in examples if e.gold not in rows]
     n_unknown = min(len(unknown), round(config.nil_share * len(known)))
@@ -120,6 +132,21 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     lists = [c for c in lists if c.gold >= 0 or c.rows]
     generator.shuffle(lists)
     return lists
+
+
+def _of_ambiguous_names(
+    config: RerankerTraining, kb: KnowledgeBase, relations: Path
+) -> list[Example]:
+    """Mentions found in the unlabelled texts, at most six of a name and entity, and composed ones."""
+    entities = [entity for many in kb.iterate() for entity in many]
+    rows = {entity.id: row for row, entity in enumerate(entities)}
+    facts = read_relations(relations, rows, frozenset(config.relation_sources))
+    ambiguous = Ambiguous(entities, facts)
+    texts = [text for path in config.unlabelled for text in read_texts(path)]
+    found = spread(distant_examples(ambiguous, texts), per_name=6)
+    fillers = [text for _, text in texts]
+    composed = composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=config.seed)
+    return [*found, *composed]
 
 
 def _candidates(example: Example, gold: int, found: Retrieved) -> Candidates:
