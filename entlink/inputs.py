@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -73,16 +74,17 @@ def with_full_names(mentions: Sequence[Mention]) -> list[Mention]:
     the words of the shorter one: the last before it, else the first after it.
     """
     longer: dict[tuple[str, str], list[Mention]] = {}
-    for mention in mentions:
+    for mention in sorted(mentions, key=lambda m: m.start):
         words = mention.text.split()
         for i in range(1, len(words) if mention.label in _EXPANDED else 0):
             longer.setdefault((mention.label, " ".join(words[i:])), []).append(mention)
     result = []
     for mention in mentions:
         found = longer.get((mention.label, " ".join(mention.text.split())), [])
-        before = [other for other in found if other.start < mention.start]
-        best = before[-1] if before else found[0] if found else None
-        result.append(replace(mention, full_name=best.text) if best else mention)
+        if found:  # by a search, for a long text may hold a name a hundred thousand times
+            n_before = bisect_left(found, mention.start, key=lambda m: m.start)
+            mention = replace(mention, full_name=found[max(0, n_before - 1)].text)
+        result.append(mention)
     return result
 
 

@@ -1,9 +1,9 @@
 """Mentions of ambiguous names, labelled by the knowledge base's relations rather than by people.
 
-A name that several entities bear, in a text that also names a neighbour of just one of them, most likely
-means that one: "Birmingham" beside "Alabama". Such mentions teach a reranker to weigh what stands
-around a name against an entity's facts, which labelled text, where a name nearly always means its
-best-known bearer, hardly does.
+A name that several entities bear, in a text that also names a neighbour of just one of them, most
+likely means that one: "Birmingham" beside "Alabama". Such mentions teach a reranker to weigh what
+stands around a name against an entity's facts, which labelled text, where a name nearly always means
+its best-known bearer, hardly does.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Ambiguous:
 
 
 def distant_examples(ambiguous: Ambiguous, texts: Iterable[tuple[str, str]]) -> Iterator[Example]:
-    """Mentions in (id, text) pairs whose name is ambiguous and whose neighbours are named beside it."""
+    """Mentions in (id, text) pairs of ambiguous names beside a neighbour of one bearer."""
     for name, text in texts:
         words = list(_WORD.finditer(text))
         at = 0

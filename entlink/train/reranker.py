@@ -137,7 +137,7 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
 def _of_ambiguous_names(
     config: RerankerTraining, kb: KnowledgeBase, relations: Path
 ) -> list[Example]:
-    """Mentions found in the unlabelled texts, at most six of a name and entity, and composed ones."""
+    """Those found in the unlabelled texts, at most six of a name and entity, and composed ones."""
     entities = [entity for many in kb.iterate() for entity in many]
     rows = {entity.id: row for row, entity in enumerate(entities)}
     facts = read_relations(relations, rows, frozenset(config.relation_sources))
