@@ -2,8 +2,8 @@
 
 A name that several entities bear, in a text that also names a neighbour of just one of them, most
 likely means that one: "Birmingham" beside "Alabama". Such mentions teach a reranker to weigh what
-stands around a name against an entity's facts, which labelled text, where a name nearly always means
-its best-known bearer, hardly does.
+stands around a name against the facts of an entity, which labelled text, where a name nearly always
+means its best-known bearer, hardly does.
 """
 
 from __future__ import annotations
