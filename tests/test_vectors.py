@@ -1,0 +1,135 @@
+"""Vectors are made once, by whoever comes first, and again if they are damaged."""
+
+from __future__ import annotations
+
+import shutil
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from entlink.bundle import Bundle, write_manifest
+from entlink.encode.dual import DualEncoder
+from entlink.inputs import mention_input
+from entlink.kb.store import KnowledgeBase
+from entlink.retrieve.dense import Retrieved, SurfaceVectors
+from entlink.vectors import load_retriever
+from tests.tiny import encoder, make_bundle
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+TEXT = "Jordan met Prince in Paris."
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ENTLINK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def retrieve(bundle: Bundle) -> Retrieved:
+    retriever = load_retriever(bundle, KnowledgeBase.open(bundle.path))
+    return retriever.retrieve([mention_input(TEXT, 0, 6)], k=9)[0]
+
+
+def same(a: Retrieved, b: Retrieved) -> bool:
+    return bool((a.rows == b.rows).all() and (a.cosines == b.cosines).all())
+
+
+def folders(cache: Path) -> list[Path]:
+    return sorted(cache.iterdir())
+
+
+def test_they_are_made_once_and_then_mapped(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = retrieve(bundle)
+    (folder,) = folders(cache)
+    assert bundle.index_digest[:32] in folder.name
+    assert sorted(file.name for file in folder.iterdir()) == ["index.faiss", "rows.npy"]
+    times = [file.stat().st_mtime_ns for file in sorted(folder.iterdir())]
+
+    def never(kb: KnowledgeBase, model: DualEncoder) -> SurfaceVectors:
+        raise AssertionError("they were there")
+
+    monkeypatch.setattr(SurfaceVectors, "build", never)
+    assert same(retrieve(bundle), first)
+    assert [file.stat().st_mtime_ns for file in sorted(folder.iterdir())] == times
+
+
+def test_another_retriever_has_other_vectors(bundle: Bundle, cache: Path, tmp_path: Path) -> None:
+    first = retrieve(bundle)
+    shutil.copytree(bundle.path, tmp_path / "other")
+    encoder(seed=9).save(tmp_path / "other" / "retriever")
+    other = write_manifest(tmp_path / "other")
+    assert not same(retrieve(other), first)
+    assert len(folders(cache)) == 2
+    shutil.copytree(bundle.path, tmp_path / "copy")  # the same elsewhere has the same
+    assert same(retrieve(write_manifest(tmp_path / "copy")), first)
+    assert len(folders(cache)) == 2
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "rows.npy"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "missing"])
+def test_damaged_vectors_are_made_again(
+    bundle: Bundle, cache: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = retrieve(bundle)
+    (folder,) = folders(cache)
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    if damage == "missing":
+        (folder / name).unlink()
+    else:
+        noise = {"empty": b"", "cut": whole[name][:-5], "noise": b"\x93NUMPY" + b"\xff" * 300}
+        # a new file: the old one may still be mapped by those who opened it
+        (folder / "new").write_bytes(noise[damage])
+        (folder / "new").replace(folder / name)
+    assert same(retrieve(bundle), first)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    assert folders(cache) == [folder]
+    assert "damaged" in caplog.text and str(folder) in caplog.text
+
+
+def test_the_vectors_are_those_of_the_encoder(bundle: Bundle, cache: Path) -> None:
+    retrieve(bundle)
+    (folder,) = folders(cache)
+    opened = SurfaceVectors.open(folder)
+    model = DualEncoder.load(bundle.path / "retriever")
+    built = SurfaceVectors.build(KnowledgeBase.open(bundle.path), model)
+    assert opened.rows.tolist() == built.rows.tolist()
+    places = np.arange(len(built.rows))
+    np.testing.assert_array_equal(opened.index.vectors(places), built.index.vectors(places))
+
+
+def race(bundle: Bundle, barrier: Barrier, answers: Queue[tuple[list[int], list[float]]]) -> None:
+    kb = KnowledgeBase.open(bundle.path)
+    kb.by_rows([0])
+    encoder().encode_mentions([mention_input(TEXT, 0, 6)])  # all that is loaded late
+    barrier.wait(timeout=240)
+    found = load_retriever(bundle, kb).retrieve([mention_input(TEXT, 0, 6)], k=9)[0]
+    answers.put((found.rows.tolist(), found.cosines.tolist()))
+
+
+@pytest.mark.slow
+def test_two_processes_that_start_at_once(bundle: Bundle, cache: Path) -> None:
+    spawn = get_context("spawn")
+    barrier, answers = spawn.Barrier(2), spawn.Queue()
+    processes = [spawn.Process(target=race, args=(bundle, barrier, answers)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [answers.get(timeout=300) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    expected = retrieve(bundle)
+    assert found == [(expected.rows.tolist(), expected.cosines.tolist())] * 2
+    assert len(folders(cache)) == 1
