@@ -56,9 +56,10 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
     """The (id, text) pairs of a JSONL file, plain or gzipped."""
     texts = []
     for where, doc in jsonl.read_objects(path):
-        if not isinstance(doc.get("text"), str):
+        text = doc.get("text")
+        if not isinstance(text, str):
             raise InputError(f'{where}: no text; each line must be an object with a string "text"')
-        texts.append((str(doc.get("id", where)), doc["text"]))
+        texts.append((str(doc.get("id", where)), text))
     return texts
 
 
