@@ -145,8 +145,8 @@ class Linker:
         if mentions is None:
             mentions = self.detector.detect(docs)
         flat = [
-            (doc.text, mention)
-            for doc, found in zip(docs, mentions, strict=True)
+            (text, mention)
+            for text, found in zip((doc.text for doc in docs), mentions, strict=True)
             for mention in with_full_names(found)
         ]
         links: list[Link] = []

@@ -54,6 +54,8 @@ def compose(entity: Entity, relations: Iterable[Fact]) -> tuple[str | None, str]
 def _canonical(fact: Fact) -> Iterable[Fact]:
     """The fact with its Wikidata property and direction; nothing if it is noise."""
     prop, forward = fact.property, fact.forward
+    if not fact.other.strip():
+        return  # nothing to name
     if prop.startswith("freebase:"):
         mapped = FREEBASE.get(prop.removeprefix("freebase:"))
         if mapped is None:

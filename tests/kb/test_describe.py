@@ -162,3 +162,9 @@ def test_facts_are_short_and_whole(rows: list[Fact]) -> None:
     _, told = compose(Entity("E", "Name"), rows)
     assert len(told) <= MAX_FACTS
     assert all(": " in part for part in told.split("; ") if told)
+
+
+def test_a_nameless_neighbour_says_nothing() -> None:
+    entity = Entity("E", "Name", type_names=("city",))
+    nameless = [Fact("P641", "sport", " "), Fact("P17", "country", "")]
+    assert compose(entity, nameless) == compose(entity, [])
