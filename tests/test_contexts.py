@@ -49,7 +49,7 @@ def lines(name: str) -> list[dict[str, object]]:
 
 PAIRS = readings()
 SOLVED = readings(is_open=False)
-# Mentions of the sample (document, offset) that the present bundle links wrongly; none may be added.
+# Mentions of the sample (document, offset) that the present bundle links wrongly; none may join.
 OPEN = {
     ("three-lincolns", 0),
     ("three-lincolns", 141),
