@@ -110,6 +110,24 @@ def test_the_vectors_are_those_of_the_encoder(bundle: Bundle, cache: Path) -> No
     np.testing.assert_array_equal(opened.index.vectors(places), built.index.vectors(places))
 
 
+def test_another_process_that_was_quicker_is_no_error(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before ours are put in place, another process puts its own there."""
+    build = SurfaceVectors.build
+    others: list[Retrieved] = []
+
+    def slow(kb: KnowledgeBase, model: DualEncoder) -> SurfaceVectors:
+        monkeypatch.setattr(SurfaceVectors, "build", build)
+        others.append(retrieve(bundle))
+        return build(kb, model)
+
+    monkeypatch.setattr(SurfaceVectors, "build", slow)
+    found = retrieve(bundle)
+    assert len(others) == 1 and same(found, others[0])
+    assert len(folders(cache)) == 1  # and nothing is left behind
+
+
 def race(bundle: Bundle, barrier: Barrier, answers: Queue[tuple[list[int], list[float]]]) -> None:
     kb = KnowledgeBase.open(bundle.path)
     kb.by_rows([0])

@@ -11,11 +11,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,7 +24,6 @@ from entlink.errors import ConfigError, InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
-from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer, pad_pairs
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.data import Example, fold_of, read_examples, read_relations, read_texts
@@ -92,12 +91,11 @@ def train_reranker(config: RerankerTraining) -> None:
     if not lists:
         raise InputError(f"{config.kb}: no mention to train on; give mentions of its entities")
     log.info("%d lists, %d of them NIL", len(lists), sum(c.gold < 0 for c in lists))
-    model = BertClassifier.load(config.base)
-    tokenizer = Tokenizer.from_file(str(config.base / "tokenizer.json"))
+    base = CrossEncoder.load(config.base)
     texts = (text for entities in views for e in entities for text in pair_entity(e))
     contexts = (c.example.text for c in lists)
     model, tokenizer = prune_vocabulary(
-        model, tokenizer, (t for many in (contexts, texts) for t in many), size=config.vocabulary
+        base.model, base.pairs.tokenizer, chain(contexts, texts), size=config.vocabulary
     )
     model = shorten(model, positions=config.positions)
     encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))

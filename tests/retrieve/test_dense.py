@@ -151,6 +151,29 @@ def test_priors_and_what_is_made_of_them(kb: KnowledgeBase, retriever: Retriever
         assert degree == entity.degree
 
 
+@pytest.mark.parametrize("rows", [[], [3], [3, 50, 3, 0, 96], list(range(97))])
+def test_given_candidates_are_ranked_and_no_others(
+    kb: KnowledgeBase,
+    model: DualEncoder,
+    vectors: list[NDArray[np.float64]],
+    retriever: Retriever,
+    rows: list[int],
+) -> None:
+    items = [mention("Jordan"), mention("Mercury")]
+    candidates = [np.asarray(rows, dtype=np.int64)] * 2
+    for item, found in zip(items, retriever.rank(items, candidates), strict=True):
+        query = model.encode_mentions([item])[0].astype(np.float64)
+        assert sorted(found.rows.tolist()) == sorted(set(rows))
+        expected = [float((vectors[row] @ query).max()) for row in found.rows]
+        np.testing.assert_allclose(found.cosines, expected, atol=1e-5)
+        assert (np.diff(found.cosines) <= 0).all()
+        everything = retriever.retrieve([item], k=500)[0]
+        places = [everything.rows.tolist().index(row) for row in found.rows]
+        for name in ("priors", "counts", "is_alias"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(everything, name)[places])
+        assert found.is_alias.dtype == np.bool_
+
+
 def same(a: Retrieved, b: Retrieved) -> bool:
     return bool((a.rows == b.rows).all() and np.allclose(a.cosines, b.cosines, atol=1e-5))
 

@@ -96,6 +96,15 @@ def test_a_damaged_index_is_one_line(tmp_path: Path, damage: str) -> None:
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_an_approximate_index_scores_what_it_finds_exactly() -> None:
+    vectors, queries = unit(400, 8, seed=3), unit(5, 8, seed=4)
+    scores, positions = VectorIndex.build(vectors, factory="IVF4,Flat").search(queries, k=3)
+    for query, row, places in zip(queries, scores, positions, strict=True):
+        assert (places >= 0).all()
+        np.testing.assert_allclose(row, vectors[places] @ query, atol=1e-5)
+        assert (np.diff(row) <= 0).all()
+
+
 def test_threads_can_be_limited() -> None:
     import faiss
 

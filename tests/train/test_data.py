@@ -29,6 +29,7 @@ from entlink.train.data import (
     noisy,
     read_examples,
     read_relations,
+    read_texts,
 )
 from tests.tiny import ENTITIES
 from tests.train.world import write_lines
@@ -96,6 +97,13 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(json.dumps(DOC).encode() * 50)[:-9])
     with pytest.raises(InputError, match=r"cut\.jsonl\.gz: damaged gzip file"):
         read_examples([path])
+
+
+def test_texts_are_read(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "t.jsonl", [DOC, {"text": "no id"}])
+    assert read_texts(path) == [("7", TEXT), (f"{path}:2", "no id")]
+    with pytest.raises(InputError, match=r"bad\.jsonl:1: no text"):
+        read_texts(write_lines(tmp_path / "bad.jsonl", [{"id": "a"}]))
 
 
 def detector() -> Detector:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from entlink.errors import ConfigError, InputError
+from entlink.errors import BundleError, ConfigError, InputError
 from entlink.inputs import pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
@@ -98,6 +98,43 @@ def test_what_is_mined(config: RerankerTraining) -> None:
     assert mine(replace(config, seed=1), kb) != lists
 
 
+def test_a_sample_of_the_labelled_mentions(config: RerankerTraining) -> None:
+    kb = KnowledgeBase.open(config.kb)
+    few = replace(config, n_labelled=40, nil_share=1.0)
+    kept = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
+    found = [c.example for c in mine(few, kb)]
+    assert len(set(found)) == len(found) <= 40 < len(kept)
+    assert set(found) <= set(kept)
+
+
+def test_mentions_of_ambiguous_names_come_on_top(
+    config: RerankerTraining, world: World, tmp_path: Path
+) -> None:
+    """Avon is the river E0 or the singer E1; of these only E0 is near Brent (E2)."""
+    kb = KnowledgeBase.open(config.kb)
+    relations: list[dict[str, object]] = [
+        {"head": "E0", "property": "P1", "name": "near", "tail": "E2", "source": ["a"]},
+        {"head": "E1", "property": "P1", "name": "sang in", "tail": "E5", "source": ["b"]},
+    ]
+    text = "They crossed Avon and went on to Brent."
+    more = replace(
+        config,
+        mentions=(),
+        relations=write_lines(tmp_path / "relations.jsonl", relations),
+        relation_sources=("a",),
+        unlabelled=(write_lines(tmp_path / "texts.jsonl", [{"id": "t", "text": text}]),),
+        n_ambiguous=30,
+    )
+    lists = mine(more, kb)
+    found = [c for c in lists if c.example.text == text]
+    assert [kb.by_rows([c.gold])[0].id for c in found if c.example.start == 13] == ["E0"]
+    composed = [c.example for c in lists if c.example.text != text]
+    assert composed and {e.gold for e in composed} <= {f"E{i}" for i in range(16)}
+    assert all(e.text[e.start : e.end] for e in composed)
+    train_reranker(replace(more, out=tmp_path / "out", epochs=0.2))
+    assert CrossEncoder.load(tmp_path / "out").pairs.config == config.pair
+
+
 @pytest.fixture(scope="module")
 def trained(config: RerankerTraining) -> CrossEncoder:
     train_reranker(config)
@@ -162,6 +199,11 @@ def test_either_loss_in_either_precision(
 def test_bad_settings_are_one_line(config: RerankerTraining, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="loss is 'lists'; it must be one of list, binary"):
         train_reranker(replace(config, loss="lists"))
+    (tmp_path / "base").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "base" / name).write_bytes((config.base / name).read_bytes())
+    with pytest.raises(BundleError, match=r"tokenizer\.json or pair\.json cannot be read"):
+        train_reranker(replace(config, base=tmp_path / "base", out=tmp_path / "out"))
     empty = tmp_path / "none.jsonl"
     empty.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="no mention to train on"):

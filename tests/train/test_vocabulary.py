@@ -82,6 +82,24 @@ def test_the_most_used_stay() -> None:
     assert "river" not in pruned.get_vocab()
 
 
+def test_many_texts_are_counted_whole() -> None:
+    model, words = made()
+    texts = (["rarea"] * 1500) + ["rareb"] * 1600 + ["rarec"] * 1400
+    size = 13 + n_letters(words) + 2
+    _, pruned = prune_vocabulary(model, words, texts, size=size)
+    assert {"rarea", "rareb"} <= pruned.get_vocab().keys()
+    assert "rarec" not in pruned.get_vocab()
+
+
+def test_special_tokens_keep_their_meaning() -> None:
+    model, words = made()
+    words.add_special_tokens(["[CLS]", "[SEP]", "[unused2]"])
+    _, pruned = prune_vocabulary(model, words, TEXTS, size=13 + n_letters(words) + 5)
+    for token in ("[CLS]", "[SEP]", "[unused2]", "river"):
+        (piece,) = pruned.encode(token).ids
+        assert pruned.id_to_token(piece) == token
+
+
 def test_nothing_is_cut_or_padded_any_more() -> None:
     model, words = made()
     _, pruned = prune_vocabulary(model, words, TEXTS, size=500)
