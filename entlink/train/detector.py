@@ -88,12 +88,10 @@ def train_detector(config: DetectorConfig) -> DetectorReport:
     rng = random.Random(config.seed)
     nlp = _pipeline(config)
     counts: Counter[str] = Counter()
-    texts = [
-        text
-        for source in config.train
-        for text in read_tagged(source.path, nlp, counts=counts, partial=source.partial)
-        * source.weight
+    read = [
+        (s.weight, read_tagged(s.path, nlp, counts=counts, partial=s.partial)) for s in config.train
     ]
+    texts = [text for weight, some in read for text in some * weight]
     dev = [(s, read_tagged(s.path, nlp, counts=Counter())) for s in config.dev]
     names = _names(config, nlp)
     counts.update({f"names {label}": len(found) for label, found in names.items()})
@@ -123,7 +121,7 @@ def train_detector(config: DetectorConfig) -> DetectorReport:
         counts=dict(counts),
         seconds=time.perf_counter() - started,
     )
-    _save(nlp, config, report, ordinary_words(texts))
+    _save(nlp, config, report, ordinary_words(text for _, some in read for text in some))
     return report
 
 
