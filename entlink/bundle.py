@@ -21,10 +21,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import entlink
-from entlink.errors import BundleError, InputError
+from entlink.errors import BundleError, InputError, reason
 from entlink.kb.store import KnowledgeBase
 
 log = logging.getLogger(__name__)
@@ -89,16 +89,20 @@ def verify_bundle(path: Path) -> Bundle:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         version = manifest["format"]
+        if isinstance(version, int) and version > FORMAT:  # the rest may look different there
+            raise BundleError(
+                f"{path}: made by a newer entlink ({manifest.get('entlink')}, bundle format "
+                f"{version}; this one reads {FORMAT}); upgrade entlink"
+            )
+        if version != FORMAT:
+            raise ValueError(f"its format is {version!r}")
         files = {str(n): (int(f["bytes"]), str(f["sha256"])) for n, f in manifest["files"].items()}
+        if outside := [n for n in files if PurePosixPath(n).is_absolute() or ".." in n.split("/")]:
+            raise ValueError(f"{outside[0]!r} lies outside the folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
-            f"{path / MANIFEST}: not a bundle's manifest ({error!r}); make the bundle again"
+            f"{path / MANIFEST}: not a bundle's manifest ({reason(error)}); make the bundle again"
         ) from error
-    if not isinstance(version, int) or version > FORMAT:
-        raise BundleError(
-            f"{path}: made by a newer entlink ({manifest.get('entlink')}, bundle format {version}; "
-            f"this one reads {FORMAT}); upgrade entlink"
-        )
     for name in _REQUIRED:
         if name not in files:
             raise BundleError(f"{path}: its manifest lacks {name}; make the bundle again")

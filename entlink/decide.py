@@ -9,13 +9,14 @@ them. So all probabilities of a mention, NIL's included, always sum to one, what
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from entlink.errors import BundleError
+from entlink.errors import BundleError, reason
 
 Floats = NDArray[np.float64]
 
@@ -80,17 +81,20 @@ class Decision:
         """Read what ``save`` wrote. Raises BundleError if it does not fit this version."""
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            values = {f.name: raw[f.name] for f in fields(cls)}
-            weights = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
-            decision = cls(**(values | weights))
-            sizes = [len(decision.first), len(decision.final), len(decision.first_nil)]
-            if sizes != [_N_FIRST, len(CANDIDATE_FEATURES), _N_NIL_FIRST]:
-                raise ValueError("its weights have other sizes")
+            values: dict[str, Any] = {}
+            for name, blank in asdict(cls.blank()).items():
+                if isinstance(blank, tuple):
+                    values[name] = tuple(float(weight) for weight in raw[name])
+                    if len(values[name]) != len(blank):
+                        raise ValueError(f"{name} has {len(values[name])} weights")
+                else:
+                    values[name] = type(blank)(raw[name])
+            return cls(**values)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
-                f"{path}: not a decision file of this version ({error!r}); make the bundle again"
+                f"{path}: not a decision file of this version ({reason(error)}); "
+                "make the bundle again"
             ) from error
-        return decision
 
 
 def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
@@ -137,7 +141,7 @@ def final_features(
 def first_probabilities(decision: Decision, evidence: Evidence) -> Floats:
     """Probabilities of the k candidates and, last, of NIL, before reading: (k + 1,)."""
     x, nil = first_features(evidence)
-    return _softmax(x @ np.asarray(decision.first), nil @ np.asarray(decision.first_nil))
+    return _softmax(_weighted(x, decision.first), nil @ np.asarray(decision.first_nil))
 
 
 def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
@@ -167,11 +171,16 @@ def final_probabilities(
         return first
     x, nil = first_features(evidence)
     x, nil = final_features(x[read], nil, logits)
-    shares = _softmax(x @ np.asarray(decision.final), nil @ np.asarray(decision.final_nil))
+    shares = _softmax(_weighted(x, decision.final), nil @ np.asarray(decision.final_nil))
     among = np.append(read, len(first) - 1)
     result = first.copy()
     result[among] = shares * first[among].sum()
     return result
+
+
+def _weighted(x: Floats, weights: tuple[float, ...]) -> Floats:
+    """Row by row and not by BLAS: equal candidates get equal scores, wherever they stand."""
+    return np.asarray((x * np.asarray(weights)).sum(axis=1))
 
 
 def _softmax(candidates: Floats, nil: float) -> Floats:

@@ -131,8 +131,9 @@ class Linker:
 
     def prepare(self, documents: Sequence[Document]) -> tuple[list[Doc], list[Sequence[Mention]]]:
         """The tokenised texts, and the mentions of each: those given, labelled, or those found."""
+        given = [_checked(document) for document in documents]
         docs = [self._nlp.make_doc(document.text) for document in documents]
-        return docs, self._mentions(docs, [document.mentions for document in documents])
+        return docs, self._mentions(docs, given)
 
     def link_docs(
         self,
@@ -142,6 +143,8 @@ class Linker:
         n_candidates: int = 10,
     ) -> list[tuple[Link, ...]]:
         """The links of spaCy Docs: of the mentions given for each, or of those that are found."""
+        if n_candidates < 1:
+            raise ConfigError(f"n_candidates is {n_candidates}; it must be at least 1")
         if mentions is None:
             mentions = self.detector.detect(docs)
         flat = [
@@ -191,13 +194,6 @@ class Linker:
         self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]
     ) -> list[Sequence[Mention]]:
         """Given mentions get the label that the recogniser gives them; the others are found."""
-        for doc, mentions in zip(docs, given, strict=True):
-            for m in mentions or ():
-                if not 0 <= m.start < m.end <= len(doc.text):
-                    raise InputError(
-                        f"mention {m.start} to {m.end} does not lie in a text of {len(doc.text)} "
-                        "characters; offsets count characters, end exclusive"
-                    )
         free = iter(
             self.detector.detect([d for d, m in zip(docs, given, strict=True) if m is None])
         )
@@ -269,12 +265,39 @@ class Linker:
         return Link(mention, NIL, "", nil, candidates)
 
 
+def _checked(document: Document) -> Sequence[Mention] | None:
+    """The document's mentions in order of their places; InputError if one is not in its text."""
+    where, text = f"document {document.id!r}", document.text
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: character {error.start} is half a surrogate pair; decode it as UTF-8"
+        ) from None
+    for m in document.mentions or ():
+        if not 0 <= m.start < m.end <= len(text):
+            raise InputError(
+                f"{where}: mention {m.start} to {m.end} does not lie in a text of {len(text)} "
+                "characters; offsets count characters, end exclusive"
+            )
+        if text[m.start : m.end] != m.text:
+            raise InputError(
+                f"{where}: the mention at {m.start} says {m.text!r}, but characters {m.start} to "
+                f"{m.end} are {text[m.start : m.end]!r}; offsets count characters, end exclusive"
+            )
+    if document.mentions is None:
+        return None
+    return sorted(document.mentions, key=lambda m: (m.start, m.end))
+
+
 def _device(name: str, threads: int | None) -> str:
     import torch
 
     from entlink.retrieve.index import use_threads
 
     if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
         use_threads(threads)
     if name == "auto":

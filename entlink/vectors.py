@@ -16,6 +16,7 @@ from entlink.retrieve.dense import Retriever, SurfaceVectors
 
 log = logging.getLogger(__name__)
 
+_ATTEMPTS = 3
 _VERSION = 1  # of inputs and features: raise it when the same weights would give other vectors
 
 
@@ -23,16 +24,19 @@ def load_retriever(bundle: Bundle, kb: KnowledgeBase, *, device: str = "cpu") ->
     """The bundle's retriever over its KB; encodes the KB if no process has done so before."""
     encoder = DualEncoder.load(bundle.path / "retriever").to(device)
     folder = cache_dir() / f"vectors-{_VERSION}-{bundle.index_digest[:32]}"
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return Retriever(kb, encoder, _open(folder, kb, encoder))
+        except BundleError as error:  # or another process found it damaged and removes it just now
+            log.warning("%s: damaged (%s); making it again", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
+    return Retriever(kb, encoder, _open(folder, kb, encoder))
+
+
+def _open(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:
     if not folder.is_dir():
         _make(folder, kb, encoder)
-    try:
-        surfaces = SurfaceVectors.open(folder)
-    except (OSError, ValueError, BundleError) as error:
-        log.warning("%s: damaged (%s); making it again", folder, error)
-        shutil.rmtree(folder, ignore_errors=True)
-        _make(folder, kb, encoder)
-        surfaces = SurfaceVectors.open(folder)
-    return Retriever(kb, encoder, surfaces)
+    return SurfaceVectors.open(folder)
 
 
 def _make(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> None:

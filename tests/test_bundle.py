@@ -127,7 +127,7 @@ def edit(folder: Path, **changes: object) -> None:
 
 
 def test_a_newer_bundle_asks_for_an_upgrade(copied: Path) -> None:
-    edit(copied, format=FORMAT + 1, entlink="9.0")
+    edit(copied, format=FORMAT + 1, entlink="9.0", files=["listed", "otherwise"])
     with pytest.raises(BundleError) as caught:
         open_bundle(copied)
     message = one_line(caught)
@@ -136,10 +136,22 @@ def test_a_newer_bundle_asks_for_an_upgrade(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", '{"format": 1}', '{"format": 1, "files": []}', "{", "3"]
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '{"format": 1}',
+        '{"format": 1, "files": []}',
+        '{"format": "1", "files": {}}',
+        '{"format": 0, "files": {}}',
+        "{",
+        "3",
+        "\xff" * 2000,
+    ],
 )
 def test_a_manifest_that_is_none(copied: Path, text: str) -> None:
-    (copied / MANIFEST).write_text(text, encoding="utf-8")
+    (copied / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(BundleError) as caught:
         open_bundle(copied)
     assert f"{copied / MANIFEST}: not a bundle's manifest" in one_line(caught)
@@ -149,6 +161,19 @@ def test_a_manifest_that_is_none(copied: Path, text: str) -> None:
 def test_files_that_are_not_described(copied: Path, value: object) -> None:
     edit(copied, files={"kb.sqlite": value})
     with pytest.raises(BundleError, match="not a bundle's manifest") as caught:
+        open_bundle(copied)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["../precious", "/etc/passwd", "retriever/../../precious"])
+def test_files_outside_the_folder_are_no_part_of_a_bundle(copied: Path, name: str) -> None:
+    """A bundle from elsewhere must not be able to read or write beside itself."""
+    precious = copied.parent / "precious"
+    precious.write_bytes(b"x")
+    manifest = json.loads((copied / MANIFEST).read_text(encoding="utf-8"))
+    entry = {"bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    edit(copied, files=manifest["files"] | {name: entry})
+    with pytest.raises(BundleError, match="lies outside the folder") as caught:
         open_bundle(copied)
     one_line(caught)
 

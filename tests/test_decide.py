@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -176,6 +176,30 @@ def test_the_order_of_the_candidates_does_not_matter(case: Case, seed: int) -> N
     np.testing.assert_allclose(final_too, np.append(final[order], final[-1]), atol=1e-9)
 
 
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), copies=st.lists(st.integers(0, 11), min_size=1, max_size=40))
+def test_equal_candidates_have_equal_probabilities_to_the_last_bit(
+    case: Case, copies: list[int]
+) -> None:
+    decision, evidence, _, _ = case
+    assume(len(evidence.cosines) > 0)
+    chosen = np.asarray(copies) % len(evidence.cosines)
+    repeated = Evidence(
+        cosines=evidence.cosines[chosen],
+        is_alias=evidence.is_alias[chosen],
+        priors=evidence.priors[chosen],
+        popularity=evidence.popularity[chosen],
+        degree=evidence.degree[chosen],
+    )
+    first = first_probabilities(decision, repeated)
+    logits = (chosen % 3).astype(np.float32)
+    final = final_probabilities(decision, repeated, first, np.arange(len(chosen)), logits)
+    for p in (first, final):
+        for i, a in enumerate(chosen):
+            for j, b in enumerate(chosen):
+                assert a != b or p[i] == p[j]
+
+
 def reading(probabilities: list[float], **changes: float) -> list[int]:
     decision = replace(Decision.blank(), **changes)  # type: ignore[arg-type]
     return [int(i) for i in to_read(decision, np.asarray(probabilities))]
@@ -253,8 +277,11 @@ def test_blank_weights_make_all_alike() -> None:
         json.dumps(asdict(DECISION) | {"first": [1.0]}),
         json.dumps(asdict(DECISION) | {"final": [0.0] * 11}),
         json.dumps(asdict(DECISION) | {"first_nil": 3}),
+        json.dumps(asdict(DECISION) | {"final_nil": [0.0] * 3}),
+        json.dumps(asdict(DECISION) | {"final_nil": ["x"] * 4}),
+        json.dumps(asdict(DECISION) | {"max_pairs": None}),
         json.dumps({k: v for k, v in asdict(DECISION).items() if k != "nil_threshold"}),
-        "\xff binary",
+        "\xff binary" * 1000,
     ],
 )
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
@@ -262,7 +289,8 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(BundleError, match="not a decision file of this version") as caught:
         Decision.load(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message and len(message) < 600
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -215,6 +215,31 @@ def test_offsets_that_do_not_lie_in_the_text(linker: Linker, start: int, end: in
     assert "\n" not in str(caught.value)
 
 
+def test_a_mention_that_is_not_what_stands_there(linker: Linker) -> None:
+    document = Document("d9", "Paris and Chicago", (Mention(10, 17, "Paris"),))
+    with pytest.raises(InputError, match="document 'd9': the mention at 10 says 'Paris'"):
+        linker.link([Document("d8", "Paris"), document])
+
+
+def test_given_mentions_come_back_in_order(linker: Linker) -> None:
+    mentions = spans(TEXTS[2], "Amazon", "Georgia", "France")
+    (expected,) = linker.link([Document("d", TEXTS[2], mentions)])
+    (found,) = linker.link([Document("d", TEXTS[2], mentions[::-1])])
+    check(found, linker)
+    assert [link.mention for link in found.links] == [link.mention for link in expected.links]
+
+
+def test_half_a_surrogate_pair_is_named(linker: Linker) -> None:
+    with pytest.raises(InputError, match="document '0': character 3 is half a surrogate"):
+        linker.link("Hi \ud83d Paris")
+
+
+@pytest.mark.parametrize("n_candidates", [0, -1])
+def test_at_least_one_candidate_is_kept(linker: Linker, n_candidates: int) -> None:
+    with pytest.raises(ConfigError, match="n_candidates is"):
+        linker.link(TEXTS, n_candidates=n_candidates)
+
+
 @pytest.mark.parametrize("n_candidates", [1, 3, 21, 500])
 def test_as_many_candidates_as_asked_for(linker: Linker, n_candidates: int) -> None:
     expected = linker.link(TEXTS, n_candidates=21)
@@ -339,6 +364,12 @@ def test_a_device_that_is_not_there(linker: Linker) -> None:
     with pytest.raises(ConfigError, match="device 'no such thing' cannot be used") as caught:
         Linker.load(linker.bundle.path, device="no such thing")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_threads_that_cannot_be(linker: Linker, threads: int) -> None:
+    with pytest.raises(ConfigError, match=f"threads is {threads}; it must be at least 1"):
+        Linker.load(linker.bundle.path, threads=threads)
 
 
 def test_an_unknown_bundle_is_one_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from entlink import decide
 from entlink.encode.dual import DualEncoder
+from entlink.errors import InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
@@ -183,6 +184,8 @@ Row = tuple[NDArray[np.float64], NDArray[np.float64], int]
 
 def _fit(rows: Sequence[Row], penalty: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Maximum likelihood of the gold place under a softmax of linear scores, by L-BFGS."""
+    if not rows:
+        raise InputError("no held-out mention has its entity among the candidates; give more texts")
     width = max(len(x) for x, _, _ in rows)
     x = torch.zeros(len(rows), width, rows[0][0].shape[1], dtype=torch.float64)
     is_candidate = torch.zeros(len(rows), width, dtype=torch.bool)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from entlink import decide
 from entlink.decide import Decision, Evidence
 from entlink.encode.dual import DualEncoder
+from entlink.errors import InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL
@@ -228,3 +229,10 @@ def test_a_sample_is_drawn(config: CalibrationTraining, tmp_path: Path) -> None:
     assert Decision.load(few.out) != Decision.load(config.out)
     train_calibration(replace(few, n_mentions=10**6))
     assert Decision.load(few.out) == Decision.load(config.out)
+
+
+def test_nothing_to_fit_is_said(config: CalibrationTraining, tmp_path: Path) -> None:
+    empty = tmp_path / "none.jsonl"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="no held-out mention"):
+        train_calibration(replace(config, mentions=(empty,)))
