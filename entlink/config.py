@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,11 @@ from entlink.errors import ConfigError
 T = TypeVar("T")
 
 
-def load_config(path: Path, kind: type[T]) -> T:
+def load_config(path: Path, kind: type[T], *, changes: Sequence[str] = ()) -> T:
     """Read ``path`` into the dataclass ``kind``; ConfigError says what does not fit.
 
-    Relative paths in it are relative to the working directory.
+    Relative paths in it are relative to the working directory. ``changes`` ("seed = 2",
+    "inner.size=3") take the place of single settings; a value that is no TOML is a string.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -26,7 +28,30 @@ def load_config(path: Path, kind: type[T]) -> T:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error})") from error
+    for change in changes:
+        _put(values, _parsed(change))
     return from_mapping(kind, values, where=str(path))
+
+
+def _parsed(change: str) -> dict[str, Any]:
+    key, equals, value = change.partition("=")
+    for text in (change, f"{key} = {json.dumps(value)}"):
+        try:
+            if equals and "\n" not in text:
+                return tomllib.loads(text)
+        except tomllib.TOMLDecodeError:
+            pass
+    raise ConfigError(f"{change!r} is no change of a setting; write KEY=VALUE")
+
+
+def _put(values: dict[str, Any], change: Mapping[str, Any]) -> None:
+    """Put the change into a table and its inner tables."""
+    for key, value in change.items():
+        inner = values.setdefault(key, {}) if isinstance(value, Mapping) else None
+        if isinstance(inner, dict):
+            _put(inner, value)
+        else:
+            values[key] = value
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:

@@ -127,3 +127,32 @@ def test_a_mapping_serves_as_well() -> None:
     assert from_mapping(Inner, {"size": 4}, where="here") == Inner(4)
     with pytest.raises(ConfigError, match=r"^here: unknown setting 'a'"):
         from_mapping(Inner, {"a": 4}, where="here")
+
+
+def test_changes_take_the_place_of_settings(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('out = "a"\nname = "b"\n[inner]\nsize = 1\n', encoding="utf-8")
+    changes = ("out=/x/y z", "rate = 2", "inner.lengths=[5]", "on=false", 'name="7"', "rate=3.5")
+    assert load_config(path, Outer, changes=changes) == Outer(
+        out=Path("/x/y z"), name="7", rate=3.5, on=False, inner=Inner(size=1, lengths=(5,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("seed", "write KEY=VALUE"),
+        ("=3", "write KEY=VALUE"),
+        ("a b=3", "write KEY=VALUE"),
+        ("on=1\nrate=2", "bool is needed"),
+        ("colour=1", "unknown setting 'colour'"),
+        ("rate=fast", "float is needed, found 'fast'"),
+        ("rate.slow=1", "float is needed"),
+        ("inner=3", "a table is needed"),
+    ],
+)
+def test_changes_that_do_not_fit(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('out = "a"\nrate = 1.0\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, Outer, changes=(change,))

@@ -1,27 +1,100 @@
-"""`entlink train`: make the models of a bundle."""
+"""`entlink train`: make the models of a bundle, each from a TOML file (kb/recipe has examples)."""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from entlink.cli.options import threads_option
 
-@click.group("train")
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+
+@click.group("train", short_help="Train the models of a bundle.")
 def command() -> None:
-    """Train a model from a TOML file."""
+    """Train a model from a TOML file; a report is printed as JSON."""
+
+
+def _training(function: F) -> F:
+    """What all trainers take: the file, changes of its settings, threads."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    changed = click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Use this setting in place of the file's (as in TOML: seed=2, encoder.hidden=64).",
+    )(threads_option(function))
+    return click.argument("config", type=path, metavar="CONFIG.toml")(changed)
 
 
 @command.command("detector")
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def detector(config: Path) -> None:
+@_training
+def detector(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Train the recogniser that finds names in text."""
     from dataclasses import asdict
 
-    import orjson
-
-    from entlink.config import load_config
     from entlink.train.detector import DetectorConfig, train_detector
 
-    report = train_detector(load_config(config, DetectorConfig))
-    click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2).decode())
+    _report(asdict(train_detector(_settings(config, DetectorConfig, changes, threads))))
+
+
+@command.command("retriever")
+@_training
+def retriever(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
+    """Train the dual encoder that finds candidates; prints its recalls on dev."""
+    from entlink.train.retriever import RetrieverTraining, train_retriever
+
+    settings = _settings(config, RetrieverTraining, changes, threads)
+    started = time.perf_counter()
+    dev = train_retriever(settings)
+    _report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
+
+
+@command.command("reranker")
+@_training
+def reranker(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
+    """Train the cross-encoder that reads candidates; goes on where a stopped run left off."""
+    from entlink.train.reranker import RerankerTraining, train_reranker
+
+    settings = _settings(config, RerankerTraining, changes, threads)
+    started = time.perf_counter()
+    counts = train_reranker(settings)
+    _report({"out": str(settings.out), **counts, "seconds": time.perf_counter() - started})
+
+
+@command.command("calibration")
+@_training
+def calibration(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
+    """Fit the decision: what to read, probabilities, NIL; prints accuracies on dev."""
+    from entlink.train.calibration import CalibrationTraining, train_calibration
+
+    settings = _settings(config, CalibrationTraining, changes, threads)
+    started = time.perf_counter()
+    dev = train_calibration(settings)
+    _report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
+
+
+def _settings(config: Path, kind: type[T], changes: tuple[str, ...], threads: int | None) -> T:
+    """Read the file; from here on progress goes to stderr."""
+    from entlink.config import load_config
+
+    settings = load_config(config, kind, changes=changes)
+    logging.getLogger("entlink").setLevel(logging.INFO)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    return settings
+
+
+def _report(report: Mapping[str, Any]) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())

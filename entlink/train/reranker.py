@@ -30,6 +30,7 @@ from entlink.train.data import Example, fold_of, read_examples, read_relations, 
 from entlink.train.distant import Ambiguous, composed_ambiguous, distant_examples, spread
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import binary, list_or_nil
+from entlink.train.matches import adjective_examples, match_examples
 from entlink.train.tables import read_views
 from entlink.train.vocabulary import prune_vocabulary, shorten
 
@@ -55,7 +56,10 @@ class RerankerTraining:
     )
     relation_sources: tuple[str, ...] = ()
     unlabelled: tuple[Path, ...] = ()  # texts in which they are looked for
+    n_distant: int = 0  # so many of those found, drawn; 0: all
     n_ambiguous: int = 0  # and so many that are composed
+    n_matches: int = 0  # reports of matches, composed of the teams in relations
+    n_adjectives: int = 0  # sentences with adjectives of countries
     hold_out: int = 16  # one document in so many is left for calibration
     vocabulary: int = 11_000
     positions: int = 128  # the longest pair in tokens
@@ -80,8 +84,8 @@ class Candidates:
     rows: tuple[int, ...]  # of wrong candidates, best first
 
 
-def train_reranker(config: RerankerTraining) -> None:
-    """Mine candidates, train, write a Hugging Face folder to ``config.out``."""
+def train_reranker(config: RerankerTraining) -> dict[str, int]:
+    """Mine candidates, train, write a Hugging Face folder to ``config.out``; returns counts."""
     if config.loss not in _LOSSES:
         raise ConfigError(f"loss is {config.loss!r}; it must be one of {', '.join(_LOSSES)}")
     torch.manual_seed(config.seed)
@@ -90,7 +94,8 @@ def train_reranker(config: RerankerTraining) -> None:
     lists = mine(config, kb)
     if not lists:
         raise InputError(f"{config.kb}: no mention to train on; give mentions of its entities")
-    log.info("%d lists, %d of them NIL", len(lists), sum(c.gold < 0 for c in lists))
+    counts = {"n_lists": len(lists), "n_nil": sum(c.gold < 0 for c in lists)}
+    log.info("%d lists, %d of them NIL", *counts.values())
     base = CrossEncoder.load(config.base)
     texts = (text for entities in views for e in entities for text in pair_entity(e))
     contexts = (c.example.text for c in lists)
@@ -101,6 +106,7 @@ def train_reranker(config: RerankerTraining) -> None:
     encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
     _fit(config, encoder, lists, views)
     encoder.save(config.out)
+    return counts
 
 
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
@@ -110,7 +116,7 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     if config.n_labelled:
         examples = generator.sample(examples, min(config.n_labelled, len(examples)))
     if config.relations is not None:
-        examples += _of_ambiguous_names(config, kb, config.relations)
+        examples += _made(config, kb, config.relations, generator)
     rows = kb.rows_of(list({e.gold for e in examples}))
     known = [e for e in examples if e.gold in rows]
     unknown = [e for e in examples if e.gold not in rows]
@@ -132,19 +138,26 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     return lists
 
 
-def _of_ambiguous_names(
-    config: RerankerTraining, kb: KnowledgeBase, relations: Path
+def _made(
+    config: RerankerTraining, kb: KnowledgeBase, path: Path, generator: random.Random
 ) -> list[Example]:
-    """Those found in the unlabelled texts, at most six of a name and entity, and composed ones."""
+    """Mentions of ambiguous names that are found, at most six of each, and composed ones."""
     entities = [entity for many in kb.iterate() for entity in many]
     rows = {entity.id: row for row, entity in enumerate(entities)}
-    facts = read_relations(relations, rows, frozenset(config.relation_sources))
+    facts = read_relations(path, rows, frozenset(config.relation_sources))
     ambiguous = Ambiguous(entities, facts)
     texts = [text for path in config.unlabelled for text in read_texts(path)]
     found = spread(distant_examples(ambiguous, texts), per_name=6)
+    if config.n_distant:
+        found = generator.sample(found, min(config.n_distant, len(found)))
     fillers = [text for _, text in texts]
-    composed = composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=config.seed)
-    return [*found, *composed]
+    seed = config.seed
+    return [
+        *found,
+        *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
+        *match_examples(entities, facts, n=config.n_matches, seed=seed),
+        *adjective_examples(entities, n=config.n_adjectives, seed=seed),
+    ]
 
 
 def _candidates(example: Example, gold: int, found: Retrieved) -> Candidates:
