@@ -19,15 +19,14 @@ from dataclasses import field as list_field
 from pathlib import Path
 
 from entlink.errors import InputError
-from entlink.evaluate.formats.files import read_lines, replacing
+from entlink.evaluate.formats.files import numbered, read_lines, write_lines
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.evaluate.formats.tokens import covered, cut_at_blanks, field, join
 from entlink.records import NIL
@@ -66,20 +65,16 @@ class _Open:
         return self.where, gold_document(self.id, text, mentions)
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents of a file, plain or gzipped."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     document: _Open | None = None
     for where, line in read_lines(path):
         if line.startswith(DOCSTART):
             if document is not None:
                 yield document.close()
             start = _START.fullmatch(line.strip())
-            default = f"{path.name}:{where.rpartition(':')[2]}"
-            document = _Open(where, start[1] if start else default)
+            document = _Open(where, start[1] if start else numbered(path, where))
         elif line.strip(" "):
             if document is None:
                 raise InputError(f"{where}: a token before any {DOCSTART} line; add one above it")
@@ -121,9 +116,7 @@ def _entity(columns: Sequence[str]) -> str | None:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write the columns; InputError for a text or a mention that they cannot carry."""
-    with replacing(path) as file:
-        for doc in writable(documents, path, without_overlaps="AIDA TSV"):
-            file.write("".join(_lines(doc, where=f"{path}: document {doc.id!r}")).encode())
+    write_lines(documents, path, _lines, without_overlaps="AIDA TSV")
 
 
 def _lines(doc: GoldDocument, *, where: str) -> Iterator[str]:

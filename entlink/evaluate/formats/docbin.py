@@ -20,9 +20,9 @@ from entlink.evaluate.formats.files import read_bytes_of_lines, replacing
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     Located,
-    checked,
     gold_document,
     gold_mention,
+    reader,
     writable,
 )
 
@@ -34,12 +34,9 @@ UNLABELLED = "ENTITY"  # doc.ents drops what has no label
 _ID = "id"
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents of a file."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     from spacy.tokens import DocBin
     from spacy.vocab import Vocab
 

@@ -15,25 +15,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import orjson
-
 from entlink.errors import InputError
 from entlink.evaluate.formats.files import (
     id_of,
     objects_in,
     optional_string,
     read_objects,
-    replacing,
     text_of,
+    write_objects,
 )
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.records import NIL
 
@@ -43,12 +40,9 @@ _NO_ANSWER = "<NO_MAPPING>"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The articles of a benchmark file, plain or gzipped."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     for where, value in read_objects(path):
         text = text_of(value, where=where)
         if "id" not in value:
@@ -75,16 +69,17 @@ def _mention(text: str, label: Mapping[str, object], *, where: str) -> GoldMenti
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write one article a line; ids that are numbers become numbers again."""
-    with replacing(path) as file:
-        for doc in writable(documents, path):
-            article = {
-                "id": int(doc.id) if _NUMBER.fullmatch(doc.id) else doc.id,
-                "title": doc.id,
-                "text": doc.text,
-                "evaluation_span": [0, len(doc.text)],
-                "labels": [_label(number, m) for number, m in enumerate(doc.mentions)],
-            }
-            file.write(orjson.dumps(article, option=orjson.OPT_APPEND_NEWLINE))
+    write_objects(documents, path, _article)
+
+
+def _article(doc: GoldDocument) -> dict[str, object]:
+    return {
+        "id": int(doc.id) if _NUMBER.fullmatch(doc.id) else doc.id,
+        "title": doc.id,
+        "text": doc.text,
+        "evaluation_span": [0, len(doc.text)],
+        "labels": [_label(number, m) for number, m in enumerate(doc.mentions)],
+    }
 
 
 def _label(number: int, m: GoldMention) -> dict[str, object]:

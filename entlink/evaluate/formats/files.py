@@ -6,14 +6,15 @@ import gzip
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import orjson
 
 from entlink.errors import InputError
+from entlink.evaluate.formats.gold import GoldDocument, writable
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
@@ -107,6 +108,43 @@ def optional_string(value: Mapping[str, object], key: str, *, where: str) -> str
     if found is not None and not isinstance(found, str):
         raise InputError(f'{where}: its "{key}" is {found!r:.40}; write a string or null')
     return found
+
+
+class Lines(Protocol):
+    """Writes one document as text; InputError, beginning with ``where``, for what does not fit."""
+
+    def __call__(self, doc: GoldDocument, *, where: str) -> Iterable[str]: ...
+
+
+def write_lines(
+    documents: Iterable[GoldDocument],
+    path: Path,
+    lines: Lines,
+    *,
+    head: str = "",
+    without_overlaps: str = "",
+) -> None:
+    """Write the lines of each document after ``head``; see ``writable`` for what is refused."""
+    with replacing(path) as file:
+        file.write(head.encode())
+        for doc in writable(documents, path, without_overlaps=without_overlaps):
+            file.write("".join(lines(doc, where=f"{path}: document {doc.id!r}")).encode())
+
+
+def write_objects(
+    documents: Iterable[GoldDocument],
+    path: Path,
+    record: Callable[[GoldDocument], Mapping[str, object]],
+) -> None:
+    """Write each document as one JSON object a line; see ``writable`` for what is refused."""
+    with replacing(path) as file:
+        for doc in writable(documents, path):
+            file.write(orjson.dumps(record(doc), option=orjson.OPT_APPEND_NEWLINE))
+
+
+def numbered(path: Path, where: str) -> str:
+    """The id of a document that has none: the file's name and the line at which it stands."""
+    return f"{path.name}:{where.rpartition(':')[2]}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 from entlink.errors import InputError
@@ -29,6 +30,7 @@ class GoldDocument:
 
 
 Located = tuple[str, GoldDocument]  # where it stands ("gold.tsv:12"), and the document
+Reader = Callable[[Path], Iterator[GoldDocument]]
 
 
 def gold_mention(
@@ -88,6 +90,16 @@ def checked(path: Path, documents: Iterable[Located]) -> Iterator[GoldDocument]:
         raise InputError(f"{path}: has no documents; give a file with at least one")
 
 
+def reader(read: Callable[[Path], Iterable[Located]]) -> Reader:
+    """Makes the ``read`` of a format of a function that yields documents and where they stand."""
+
+    @wraps(read)
+    def read_checked(path: Path) -> Iterator[GoldDocument]:
+        return checked(path, read(path))
+
+    return read_checked
+
+
 def writable(
     documents: Iterable[GoldDocument], path: Path, *, without_overlaps: str = ""
 ) -> Iterator[GoldDocument]:
@@ -118,7 +130,3 @@ def _refuse_overlaps(document: GoldDocument, *, where: str, name: str) -> None:
                 "cannot carry; keep one of them, or choose the format jsonl"
             )
         end = m.end
-
-
-Reader = Callable[[Path], Iterator[GoldDocument]]
-Writer = Callable[[Iterable[GoldDocument], Path], None]

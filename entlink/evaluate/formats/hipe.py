@@ -19,14 +19,13 @@ from dataclasses import field as list_field
 from pathlib import Path
 
 from entlink.errors import InputError
-from entlink.evaluate.formats.files import read_lines, replacing
+from entlink.evaluate.formats.files import read_lines, write_lines
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.evaluate.formats.tokens import covered, cut_at_blanks, field, join
 
@@ -75,12 +74,9 @@ class _Open:
         return self.where, gold_document(self.id, text, mentions)
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents of a file, plain or gzipped."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     document: _Open | None = None
     header: list[str] = []
     for where, line in read_lines(path):
@@ -143,10 +139,8 @@ def _read_token(document: _Open, row: Mapping[str, str], *, where: str) -> None:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write HIPE-2022's columns; InputError for a text or a mention that they cannot carry."""
-    with replacing(path) as file:
-        file.write(("\t".join(COLUMNS) + "\n").encode())
-        for doc in writable(documents, path, without_overlaps="HIPE TSV"):
-            file.write("".join(_lines(doc, where=f"{path}: document {doc.id!r}")).encode())
+    head = "\t".join(COLUMNS) + "\n"
+    write_lines(documents, path, _lines, head=head, without_overlaps="HIPE TSV")
 
 
 def _lines(doc: GoldDocument, *, where: str) -> Iterator[str]:

@@ -10,37 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import orjson
-
 from entlink.evaluate.formats.files import (
     id_of,
+    numbered,
     objects_in,
     optional_string,
     read_objects,
-    replacing,
     text_of,
+    write_objects,
 )
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.records import NIL
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents of a file, plain or gzipped; without ``id`` they are named by file and line."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     for where, value in read_objects(path):
         text = text_of(value, where=where)
-        default = f"{path.name}:{where.rpartition(':')[2]}"
+        default = numbered(path, where)
         mentions = [
             _mention(text, m, where=at) for at, m in objects_in(value, "mentions", where=where)
         ]
@@ -62,14 +57,11 @@ def _mention(text: str, m: Mapping[str, object], *, where: str) -> GoldMention:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write one document a line; gzipped if the name ends in ``.gz``."""
-    with replacing(path) as file:
-        for doc in writable(documents, path):
-            record = {
-                "id": doc.id,
-                "text": doc.text,
-                "mentions": [_record(m) for m in doc.mentions],
-            }
-            file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    write_objects(documents, path, _document)
+
+
+def _document(doc: GoldDocument) -> dict[str, object]:
+    return {"id": doc.id, "text": doc.text, "mentions": [_record(m) for m in doc.mentions]}
 
 
 def _record(m: GoldMention) -> dict[str, object]:

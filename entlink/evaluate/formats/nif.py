@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from entlink.errors import InputError, reason
-from entlink.evaluate.formats.files import read_lines, replacing
+from entlink.evaluate.formats.files import read_lines, write_lines
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.records import NIL
 
@@ -53,12 +52,9 @@ _WHY = re.compile(r"Bad syntax \((.*?)\) at \^")  # rdflib goes on with an excer
 _PREFIXES = f"@prefix itsrdf: <{_ITS}> .\n@prefix nif: <{_NIF}> .\n"
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The contexts of a file, plain or gzipped; InputError without rdflib (extra ``formats``)."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     source = "\n".join(line for _, line in read_lines(path))
     triples = _Triples(path, source, _parse(path, source))
     texts: dict[str, str] = {
@@ -180,13 +176,10 @@ def _entity(address: str | None) -> str | None:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write Turtle; gzipped if the name ends in ``.gz``. Needs no rdflib."""
-    with replacing(path) as file:
-        file.write(_PREFIXES.encode())
-        for doc in writable(documents, path):
-            file.write("".join(_statements(doc)).encode())
+    write_lines(documents, path, _statements, head=_PREFIXES)
 
 
-def _statements(doc: GoldDocument) -> Iterator[str]:
+def _statements(doc: GoldDocument, *, where: str) -> Iterator[str]:
     context = _address(doc.id, "document")
     yield (
         f"\n<{context}> a nif:Context, nif:OffsetBasedString ;\n"

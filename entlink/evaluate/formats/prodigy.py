@@ -14,37 +14,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import orjson
-
 from entlink.errors import InputError
 from entlink.evaluate.formats.files import (
     id_of,
+    numbered,
     objects_in,
     optional_string,
     read_objects,
-    replacing,
     text_of,
+    write_objects,
 )
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.records import NIL
 
 _NIL_KINDS = f"{NIL}_"  # "NIL_otherLink", "NIL_ambiguous"
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The accepted tasks of a file, plain or gzipped."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     for where, task in read_objects(path):
         if task.get("answer", "accept") != "accept":
             continue
@@ -56,10 +51,9 @@ def _read(path: Path) -> Iterator[Located]:
 
 
 def _id(task: Mapping[str, object], path: Path, *, where: str) -> str:
-    default = f"{path.name}:{where.rpartition(':')[2]}"
     meta = task.get("meta")
     holder = meta if "id" not in task and isinstance(meta, dict) else task
-    return id_of(holder, where=where, default=default)
+    return id_of(holder, where=where, default=numbered(path, where))
 
 
 def _choice(task: Mapping[str, object], *, n_spans: int, where: str) -> str | None:
@@ -94,15 +88,12 @@ def _mention(
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write one accepted task a line, with ``kb_id`` on the spans."""
-    with replacing(path) as file:
-        for doc in writable(documents, path):
-            task = {
-                "id": doc.id,
-                "text": doc.text,
-                "spans": [_span(m) for m in doc.mentions],
-                "answer": "accept",
-            }
-            file.write(orjson.dumps(task, option=orjson.OPT_APPEND_NEWLINE))
+    write_objects(documents, path, _task)
+
+
+def _task(doc: GoldDocument) -> dict[str, object]:
+    spans = [_span(m) for m in doc.mentions]
+    return {"id": doc.id, "text": doc.text, "spans": spans, "answer": "accept"}
 
 
 def _span(m: GoldMention) -> dict[str, object]:

@@ -18,15 +18,14 @@ from dataclasses import field as list_field
 from pathlib import Path
 
 from entlink.errors import InputError
-from entlink.evaluate.formats.files import read_lines, replacing
+from entlink.evaluate.formats.files import read_lines, write_lines
 from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
-    writable,
+    reader,
 )
 from entlink.evaluate.formats.tokens import field
 from entlink.records import NIL
@@ -46,12 +45,9 @@ class _Open:
     mentions: list[GoldMention] = list_field(default_factory=list)
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents of a file, plain or gzipped."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     document: _Open | None = None
     for where, line in read_lines(path):
         if not line.strip():
@@ -113,9 +109,7 @@ def _same(document: _Open, id_: str, *, where: str) -> None:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write title, abstract and mentions; InputError for what the lines cannot carry."""
-    with replacing(path) as file:
-        for doc in writable(documents, path):
-            file.write("".join(_lines(doc, where=f"{path}: document {doc.id!r}")).encode())
+    write_lines(documents, path, _lines)
 
 
 def _lines(doc: GoldDocument, *, where: str) -> Iterator[str]:

@@ -26,9 +26,9 @@ from entlink.evaluate.formats.gold import (
     GoldDocument,
     GoldMention,
     Located,
-    checked,
     gold_document,
     gold_mention,
+    reader,
     writable,
 )
 from entlink.evaluate.formats.tokens import Token, covered, words
@@ -37,12 +37,9 @@ from entlink.records import NIL
 _WIKI = "gold"  # the name of the one file of documents that is written
 
 
-def read(path: Path) -> Iterator[GoldDocument]:
+@reader
+def read(path: Path) -> Iterator[Located]:
     """The documents that have mentions, in the order of their files."""
-    return checked(path, _read(path))
-
-
-def _read(path: Path) -> Iterator[Located]:
     root = path if path.is_dir() else path.parent.parent
     documents = _files(root, "documents")
     mentions = _mentions(_files(root, "mentions") if path.is_dir() else [path])
