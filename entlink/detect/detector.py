@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 class Detector:
     """Finds mentions with a gazetteer, a recogniser, or both.
 
-    Overlaps: the longest span wins (in tokens), of equals the recogniser's, then the leftmost.
-    A mention carries the label of the recogniser's span that it equals or overlaps most, else "".
+    Overlaps are resolved by the rule of `resolve`, the recogniser before the gazetteer.
     """
 
     def __init__(self, *, gazetteer: Gazetteer | None, recogniser: Recogniser | None) -> None:
@@ -50,9 +49,24 @@ class Detector:
             spans = [[(start, end) for start, end, _ in some] for some in recognised]
             found = self.gazetteer.find(docs, spans)
         return [
-            [mention_at(doc, *span) for span in resolve(mend(doc, some, names), names.windows)]
+            [mention_at(doc, *span) for span in resolve(mend(doc, some, names), _bare(names))]
             for doc, some, names in zip(docs, recognised, found, strict=True)
         ]
+
+    def recognised(self, docs: Sequence[Doc]) -> list[list[TokenSpan]]:
+        """The recogniser's spans of each doc, with their borders mended by the KB's names."""
+        found = self._recognised(docs)
+        if self.gazetteer is None:
+            return found
+        spans = [[(start, end) for start, end, _ in some] for some in found]
+        names = self.gazetteer.find(docs, spans, windows=False)
+        return [mend(doc, some, n) for doc, some, n in zip(docs, found, names, strict=True)]
+
+    def named(self, docs: Sequence[Doc]) -> list[list[TokenSpan]]:
+        """The gazetteer's spans of each doc, without labels; they may overlap."""
+        if self.gazetteer is None:
+            return [[] for _ in docs]
+        return [_bare(names) for names in self.gazetteer.find(docs)]
 
     def label_given(
         self, docs: Sequence[Doc], mentions: Sequence[Sequence[Mention]]
@@ -76,19 +90,45 @@ class Detector:
         return self.recogniser.token_spans(docs) if self.recogniser else [[] for _ in docs]
 
 
-def resolve(recognised: Iterable[TokenSpan], windows: Iterable[tuple[int, int]]) -> list[TokenSpan]:
-    """Choose among overlapping token spans by the rule of `Detector`; sorted by position."""
-    spans = sorted(recognised)
-    labels = {(start, end): label for start, end, label in spans}
-    pool = {**dict.fromkeys(windows, False), **dict.fromkeys(labels, True)}
-    chosen: list[tuple[int, int]] = []
+def resolve(*proposals: Iterable[TokenSpan]) -> list[TokenSpan]:
+    """Choose among overlapping token spans; sorted by position, without overlaps.
+
+    The longest wins (in tokens), of equals that of the earlier list, then the leftmost. A span
+    without a label gets that of the labelled span that it shares most tokens with, of the first
+    list that has one.
+    """
+    lists = [sorted(spans) for spans in proposals]
+    chosen = _disjoint(lists)
+    labelled = [_disjoint([[span for span in spans if span[2]]]) for spans in lists]
+    return [
+        (start, end, label or _first_label(start, end, labelled)) for start, end, label in chosen
+    ]
+
+
+def _disjoint(lists: Sequence[Sequence[TokenSpan]]) -> list[TokenSpan]:
+    ranks: dict[tuple[int, int], int] = {}
+    labels: dict[tuple[int, int], str] = {}
+    for rank, spans in enumerate(lists):
+        for start, end, label in spans:
+            ranks.setdefault((start, end), rank)
+            labels[start, end] = labels.get((start, end), "") or label
+    chosen: list[TokenSpan] = []
     taken: set[int] = set()
-    for span in sorted(pool, key=lambda s: (s[0] - s[1], not pool[s], s)):
+    for span in sorted(ranks, key=lambda s: (s[0] - s[1], ranks[s], s)):
         tokens = range(*span)
         if taken.isdisjoint(tokens):
             taken.update(tokens)
-            chosen.append(span)
-    return [(start, end, best_label(start, end, spans)) for start, end in sorted(chosen)]
+            chosen.append((*span, labels[span]))
+    return sorted(chosen)
+
+
+def _first_label(start: int, end: int, lists: Iterable[Sequence[TokenSpan]]) -> str:
+    found = (best_label(start, end, spans) for spans in lists if spans)
+    return next((label for label in found if label), "")
+
+
+def _bare(names: Found) -> list[TokenSpan]:
+    return [(start, end, "") for start, end in names.windows]
 
 
 def best_label(start: int, end: int, spans: Sequence[TokenSpan]) -> str:

@@ -67,14 +67,20 @@ class Gazetteer:
         self._verdicts: dict[str, _Verdict] = {}
 
     def find(
-        self, docs: Sequence[Doc], within: Sequence[Sequence[Span]] | None = None
+        self,
+        docs: Sequence[Doc],
+        within: Sequence[Sequence[Span]] | None = None,
+        *,
+        windows: bool = True,
     ) -> list[Found]:
         """The names in each doc, and those in any place within the given spans of each.
 
-        One lookup in the knowledge base for all docs together.
+        One lookup in the knowledge base for all docs together. Without ``windows`` only the second.
         """
         eligible = [
             list(eligible_windows(doc, max_tokens=self._max_tokens, ordinary=self._ordinary))
+            if windows
+            else []
             for doc in docs
         ]
         parts = [
@@ -84,16 +90,16 @@ class Gazetteer:
         verdicts = self._look_up(
             {
                 doc[start:end].text
-                for doc, windows, inside in zip(docs, eligible, parts, strict=True)
-                for start, end in (*windows, *inside)
+                for doc, many, inside in zip(docs, eligible, parts, strict=True)
+                for start, end in (*many, *inside)
             }
         )
         return [
             Found(
-                windows=tuple(s for s in windows if _counts(doc, s, verdicts)),
+                windows=tuple(s for s in many if _counts(doc, s, verdicts)),
                 inside=frozenset(s for s in inside if verdicts[doc[s[0] : s[1]].text].name),
             )
-            for doc, windows, inside in zip(docs, eligible, parts, strict=True)
+            for doc, many, inside in zip(docs, eligible, parts, strict=True)
         ]
 
     def _look_up(self, surfaces: set[str]) -> dict[str, _Verdict]:
@@ -128,7 +134,7 @@ def _parts(doc: Doc, span: Span) -> Iterator[Span]:
     start = span[0]
     for a, opens in enumerate(words):
         for b in range(a + 1, min(len(words), a + MAX_TOKENS) + 1):
-            if opens and words[b - 1]:
+            if opens and (words[b - 1] or (b - a == 2 and _is_sharp(doc, start + a))):
                 yield start + a, start + b
 
 
@@ -165,7 +171,7 @@ def eligible_windows(
         if (
             _may_be_a_name(texts[start], shape)
             and word not in ordinary
-            and not (weak[start] and (shape.stop or not (ordinary or word in firm)))
+            and not (weak[start] and (shape.stop or not (ordinary or word in firm or shape.coded)))
             and (loud[start] or not _has_company(shapes, start))
         ):
             yield start, start + 1
@@ -179,8 +185,21 @@ def eligible_windows(
                 and not last.office
                 and not (weak[end - 1] and last.stop)
                 and any(shape.spelt and not shape.calendar for shape in shapes[start:end])
-            ):
+            ) or (end == start + 2 and _is_sharp(doc, start)):
                 yield start, end
+
+
+def _is_sharp(doc: Doc, at: int) -> bool:
+    """Whether "C#" stands there, which tokenisers split; not "C #1", nor "C#Corner"."""
+    letter, sharp = doc[at], doc[at + 1] if at + 1 < len(doc) else None
+    return (
+        sharp is not None
+        and sharp.text == "#"
+        and len(letter) == 1
+        and letter.text.isupper()
+        and not letter.whitespace_
+        and (bool(sharp.whitespace_) or at + 2 == len(doc) or not shape_of(doc[at + 2].text).word)
+    )
 
 
 def _may_start(shapes: Sequence[Shape], weak: Sequence[bool], at: int) -> bool:
@@ -192,7 +211,7 @@ def _may_start(shapes: Sequence[Shape], weak: Sequence[bool], at: int) -> bool:
 
 def _may_be_a_name(text: str, shape: Shape) -> bool:
     """Whether the word alone is written as a name; "us" and "it" are words, "US" and "IT" names."""
-    if not (shape.spelt and shape.capital) or shape.calendar:
+    if not ((shape.spelt or shape.coded) and shape.capital) or shape.calendar:
         return False
     return not shape.stop or text in _STOP_NAMES
 

@@ -9,7 +9,7 @@ from entlink.errors import InputError
 from entlink.records import Mention
 
 if TYPE_CHECKING:
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc, Span
 
 # Labels of English pipelines that name no entity: such spans are left as they are.
 NOT_NAMES: Final = frozenset(
@@ -43,10 +43,14 @@ def given_mentions(
     return found
 
 
+def mention_of(span: Span) -> Mention:
+    """The mention at a span; its label mapped to the recogniser's four, "" if it is none of them.
+
+    Four labels only, since those are what the retriever has learned.
+    """
+    return Mention(span.start_char, span.end_char, span.text, LABELS.get(span.label_, ""))
+
+
 def mentions_of_ents(doc: Doc) -> list[Mention]:
     """Mentions at `doc.ents`, except dates, numbers and amounts; labels mapped to the four."""
-    return [
-        Mention(ent.start_char, ent.end_char, ent.text, LABELS.get(ent.label_, ""))
-        for ent in doc.ents
-        if ent.label_ not in NOT_NAMES
-    ]
+    return [mention_of(ent) for ent in doc.ents if ent.label_ not in NOT_NAMES]

@@ -32,6 +32,7 @@ class Shape:
     capital: bool  # holds a capital letter or a digit
     letter: bool
     spelt: bool  # two letters at least: no initial, no number
+    coded: bool  # "C++", "C#": no ordinary word, however short
     word: bool  # holds a letter or a digit
     lower: bool  # all its letters are small
     upper: bool  # all its letters are capitals
@@ -63,6 +64,7 @@ def shape_of(text: str) -> Shape:
         capital=any(char.isupper() or char.istitle() or char.isdigit() for char in text),
         letter=bool(letters),
         spelt=len(letters) >= 2,
+        coded=bool(letters) and text.endswith(("++", "#")),
         word=any(char.isalnum() for char in text),
         lower=text.islower(),
         upper=text.isupper(),

@@ -28,6 +28,9 @@ ENTITIES = (
     Entity("E14", "1984"),
     Entity("E15", "Paris"),
     Entity("E16", "Texas", aliases=("Paris, Texas",)),
+    Entity("E17", "C++"),
+    Entity("E18", "C#"),
+    Entity("E19", "C"),
 )
 
 
@@ -60,6 +63,8 @@ def found(nlp: Language, text: str, *ordinary: str) -> set[str]:
         ("they flew to Paris, Texas", {"Paris", "Texas"}),
         ("the train to New\nYork", {"New\nYork", "York"}),  # a wrapped line
         ("the train to New\n\nYork", set()),
+        ("C++ is old. He wrote it in C++ and in C#, not in C.", {"C++", "C#"}),
+        ("in C #1 and in C#Corner", set()),
     ],
 )
 def test_what_counts(nlp: Language, text: str, expected: set[str]) -> None:

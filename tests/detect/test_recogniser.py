@@ -11,7 +11,7 @@ from spacy.language import Language
 
 from entlink.detect import Detector, Gazetteer, Recogniser
 from entlink.detect.detector import best_label, resolve
-from entlink.detect.recogniser import pieces
+from entlink.detect.recogniser import mention_at, pieces
 from entlink.errors import BundleError, ConfigError
 from entlink.records import Entity, Mention
 from tests.detect.fakes import FakeNames
@@ -143,7 +143,7 @@ def test_resolve_follows_the_stated_rule(
         if start >= taken:
             recognised.append((start, end, f"L{start}"))
             taken = end
-    chosen = resolve(recognised, windows)
+    chosen = resolve(recognised, [(start, end, "") for start, end in windows])
     spans_of = {(s, e) for s, e, _ in recognised}
     offered = spans_of | set(windows)
     kept = {(start, end) for start, end, _ in chosen}
@@ -159,6 +159,28 @@ def test_resolve_follows_the_stated_rule(
         best = max(shares, default=0)
         expected = recognised[shares.index(best)][2] if best > 0 else ""
         assert label == best_label(start, end, recognised) == expected
+
+
+def test_resolve_of_three_lists() -> None:
+    ents = [(0, 2, "PER"), (5, 6, "LOC")]
+    chunks = [(0, 3, ""), (5, 6, ""), (8, 9, "")]
+    others = [(8, 9, "ORG"), (2, 4, "MISC"), (8, 9, "")]
+    assert resolve(ents, chunks, others) == [(0, 3, "PER"), (5, 6, "LOC"), (8, 9, "ORG")]
+    assert resolve() == resolve([], []) == []
+
+
+def test_its_two_halves_together_are_the_detector(nlp: Language) -> None:
+    docs = [nlp.make_doc(text) for text in (TEXT, "", "IBM and Obama met in Paris -- IBM won.")]
+    both = [
+        resolve(recognised, named)
+        for recognised, named in zip(
+            _detector().recognised(docs), _detector().named(docs), strict=True
+        )
+    ]
+    mentions = [
+        [mention_at(doc, *span) for span in some] for doc, some in zip(docs, both, strict=True)
+    ]
+    assert mentions == _detector().detect(docs)
 
 
 def test_label_given_labels_what_overlaps(recogniser: Recogniser, nlp: Language) -> None:
