@@ -66,12 +66,19 @@ class Linker:
 
     @classmethod
     def load(
-        cls, bundle: str | Path | None = None, *, device: str = "auto", threads: int | None = None
+        cls,
+        bundle: str | Path | Bundle | None = None,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
     ) -> Linker:
-        """The built-in bundle, or the one in a folder; vectors and index are made at first use."""
+        """The built-in bundle, or the one in a folder; vectors and index are made at first use.
+
+        A bundle that is open already is not checked again.
+        """
         from entlink.rerank.cross_encoder import CrossEncoder
 
-        opened = open_bundle(bundle)
+        opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         chosen = _device(device, threads)
         kb = KnowledgeBase.open(opened.path)
         reranker = None
