@@ -31,6 +31,10 @@ CANDIDATE_FEATURES = (
     "popularity_known",
     "popularity_gap",  # to the most popular candidate that bears the name
     "degree",
+    "is_country",  # the surface is its adjective or names its people
+    "words_found",
+    "part_of_name",
+    "begins_name",
     "logit",
     "logit_gap",  # to the best of the others read
 )
@@ -48,6 +52,10 @@ class Evidence:
     priors: NDArray[np.float32]
     popularity: NDArray[np.float32]  # NaN where unknown
     degree: NDArray[np.int32]
+    is_country: NDArray[np.bool_]  # the surface is the adjective of this country
+    words_found: NDArray[np.float32]  # share of the surface's words that one of its names has
+    part_of_name: NDArray[np.float32]  # the surface's share of the words of a name that has all
+    begins_name: NDArray[np.bool_]  # a name begins with the surface's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Decision:
 
 
 def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
-    """Features of the candidates (k, 10) and of NIL (3,) before reading."""
+    """Features of the candidates (k, 14) and of NIL (3,) before reading."""
     e = evidence
     k = len(e.cosines)
     if not k:
@@ -118,6 +126,10 @@ def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
         known,
         gap,
         np.log1p(e.degree) / 4.0,
+        e.is_country,
+        e.words_found,
+        e.part_of_name,
+        e.begins_name,
     )
     x = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
     nil = np.asarray([1.0, float(e.cosines.max()), float(not e.is_alias.any())])
@@ -127,7 +139,7 @@ def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
 def final_features(
     first: Floats, nil: Floats, logits: NDArray[np.float32]
 ) -> tuple[Floats, Floats]:
-    """The same with what the cross-encoder said, for the candidates it read: (n, 12) and (4,)."""
+    """The same with what the cross-encoder said, for the candidates it read: (n, 16) and (4,)."""
     values = np.asarray(logits, dtype=np.float64)
     gap = np.zeros_like(values)
     for i in range(len(values)):

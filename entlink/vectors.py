@@ -17,7 +17,7 @@ from entlink.retrieve.dense import Retriever, SurfaceVectors
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_VERSION = 1  # of inputs and features: raise it when the same weights would give other vectors
+_VERSION = 2  # of inputs and features: raise it when the same weights would give other vectors
 
 
 def load_retriever(bundle: Bundle, kb: KnowledgeBase, *, device: str = "cpu") -> Retriever:

@@ -25,6 +25,7 @@ from entlink.decide import (
     to_read,
 )
 from entlink.errors import BundleError
+from tests.evidence import random_evidence, taken
 from tests.tiny import DECISION
 
 Floats = NDArray[np.float64]
@@ -40,16 +41,8 @@ def cases(draw: st.DrawFn) -> tuple[Decision, Evidence, NDArray[np.int64], NDArr
     def weights(n: int) -> tuple[float, ...]:
         return tuple(generator.normal(scale=scale, size=n).tolist())
 
-    decision = Decision(weights(10), weights(3), weights(12), weights(4))
-    evidence = Evidence(
-        cosines=generator.uniform(-1, 1, size=k).astype(np.float32),
-        is_alias=generator.random(k) < 0.4,
-        priors=(generator.random(k) * (generator.random(k) < 0.5)).astype(np.float32),
-        popularity=np.where(generator.random(k) < 0.5, np.nan, generator.random(k) * 5).astype(
-            np.float32
-        ),
-        degree=generator.integers(0, 500, size=k).astype(np.int32),
-    )
+    decision = Decision(weights(14), weights(3), weights(16), weights(4))
+    evidence = random_evidence(generator, k)
     read = generator.permutation(k)[: draw(st.integers(0, k))].astype(np.int64)
     return decision, evidence, read, generator.normal(scale=8, size=len(read)).astype(np.float32)
 
@@ -76,6 +69,10 @@ def plain_features(e: Evidence, i: int) -> list[float]:
         float(known[i]),
         popularity[i] - best_named if alias else 0.0,
         math.log(1 + int(e.degree[i])) / 4,
+        float(e.is_country[i]),
+        float(e.words_found[i]),
+        float(e.part_of_name[i]),
+        float(e.begins_name[i]),
     ]
 
 
@@ -161,13 +158,7 @@ def test_the_order_of_the_candidates_does_not_matter(case: Case, seed: int) -> N
     k = len(evidence.cosines)
     order = np.random.default_rng(seed).permutation(k)
     place = np.argsort(order)  # where each candidate went
-    shuffled = Evidence(
-        cosines=evidence.cosines[order],
-        is_alias=evidence.is_alias[order],
-        priors=evidence.priors[order],
-        popularity=evidence.popularity[order],
-        degree=evidence.degree[order],
-    )
+    shuffled = taken(evidence, order)
     first = first_probabilities(decision, evidence)
     final = final_probabilities(decision, evidence, first, read, logits)
     first_too = first_probabilities(decision, shuffled)
@@ -184,13 +175,7 @@ def test_equal_candidates_have_equal_probabilities_to_the_last_bit(
     decision, evidence, _, _ = case
     assume(len(evidence.cosines) > 0)
     chosen = np.asarray(copies) % len(evidence.cosines)
-    repeated = Evidence(
-        cosines=evidence.cosines[chosen],
-        is_alias=evidence.is_alias[chosen],
-        priors=evidence.priors[chosen],
-        popularity=evidence.popularity[chosen],
-        degree=evidence.degree[chosen],
-    )
+    repeated = taken(evidence, chosen)
     first = first_probabilities(decision, repeated)
     logits = (chosen % 3).astype(np.float32)
     final = final_probabilities(decision, repeated, first, np.arange(len(chosen)), logits)
@@ -257,13 +242,7 @@ def test_a_saved_decision_is_the_same(tmp_path: Path) -> None:
 
 
 def test_blank_weights_make_all_alike() -> None:
-    evidence = Evidence(
-        cosines=np.asarray([0.9, 0.1], dtype=np.float32),
-        is_alias=np.asarray([True, False]),
-        priors=np.zeros(2, dtype=np.float32),
-        popularity=np.asarray([3.0, np.nan], dtype=np.float32),
-        degree=np.zeros(2, dtype=np.int32),
-    )
+    evidence = random_evidence(np.random.default_rng(0), 2)
     np.testing.assert_allclose(first_probabilities(Decision.blank(), evidence), [1 / 3] * 3)
 
 

@@ -55,7 +55,8 @@ def test_they_are_made_once_and_then_mapped(
     first = retrieve(bundle)
     (folder,) = folders(cache)
     assert bundle.index_digest[:32] in folder.name
-    assert sorted(file.name for file in folder.iterdir()) == ["index.faiss", "rows.npy"]
+    names = ["index.faiss", "rows.npy", "word_ends.npy", "words.npy"]
+    assert sorted(file.name for file in folder.iterdir()) == names
     times = [file.stat().st_mtime_ns for file in sorted(folder.iterdir())]
 
     def never(kb: KnowledgeBase, model: DualEncoder) -> SurfaceVectors:

@@ -1,6 +1,10 @@
-"""Adjectives of countries, for phrases such as "American film director"."""
+"""Adjectives of countries: "American film director" in descriptions, "American troops" in texts."""
 
 from __future__ import annotations
+
+from functools import lru_cache
+
+from entlink.kb.aliases import normalise
 
 _IRREGULAR = """
 United States of America=American|United States=American|United Kingdom=British
@@ -64,3 +68,38 @@ Madagascar=Malagasy|Mauritius=Mauritian
 DEMONYMS: dict[str, str] = dict(
     pair.split("=", 1) for line in _IRREGULAR.split("\n") for pair in line.split("|") if pair
 )
+
+# Further words for what is of a place, which descriptions do not use.
+_MORE = """
+Argentinian=Argentina|Argentinean=Argentina|Slovak=Slovakia|Slovene=Slovenia|Croat=Croatia
+Serb=Serbia|Swede=Sweden|Dane=Denmark|Finn=Finland|Pole=Poland|Turk=Turkey|Spaniard=Spain
+Briton=United Kingdom|Scot=Scotland|Scots=Scotland|Azeri=Azerbaijan|Chechen=Chechnya
+Chechen=Chechen Republic|Tibetan=Tibet|Kurdish=Kurdistan|Catalan=Catalonia|Basque=Basque Country
+Bavarian=Bavaria|Sicilian=Sicily|Kosovar=Kosovo|Bosnian=Bosnia|Czech=Czechia|Filipina=Philippines
+Argentine=Argentina|European=Europe|African=Africa|Asian=Asia|Californian=California|Texan=Texas
+Hawaiian=Hawaii|Quebecer=Quebec|Lebanese=Lebanon|Gambian=The Gambia|Gambian=Gambia|Nigerien=Niger
+Chadian=Chad|Malawian=Malawi|Zairean=Zaire|Zairian=Zaire|Mauritanian=Mauritania|Djiboutian=Djibouti
+Tongan=Tonga|Maltese=Malta|Maldivian=Maldives|Bermudian=Bermuda|Greenlandic=Greenland
+Faroese=Faroe Islands|Kyrgyz=Kirghizia|Burmese=Burma|Timorese=East Timor|Belizean=Belize
+Liechtenstein=Liechtenstein|Luxembourger=Luxembourg|New Zealander=New Zealand
+Netherlander=Netherlands|Dutchman=Netherlands|Irishman=Ireland|Frenchman=France
+Englishman=England|Welshman=Wales|Scotsman=Scotland
+"""
+
+
+@lru_cache(maxsize=1)
+def _countries() -> dict[str, tuple[str, ...]]:
+    pairs = [(word, country) for country, word in DEMONYMS.items()]
+    more = (pair for line in _MORE.split("\n") for pair in line.split("|") if pair)
+    pairs += [(word, country) for word, country in (pair.split("=", 1) for pair in more)]
+    found: dict[str, list[str]] = {}
+    for word, country in pairs:
+        plural = word if word.endswith(("s", "sh", "ch", "ese", "hman", "tsman")) else f"{word}s"
+        for form in {normalise(word), normalise(plural)} - {normalise(country)}:
+            found.setdefault(form, []).append(country)
+    return {form: tuple(dict.fromkeys(countries)) for form, countries in found.items()}
+
+
+def countries_of(surface: str) -> tuple[str, ...]:
+    """The places of which the surface is the adjective or whose people it names; mostly none."""
+    return _countries().get(normalise(surface), ())

@@ -6,7 +6,7 @@ An entity has one vector for each of its surfaces (ME, Luan et al. 2021); its sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from entlink.decide import Evidence
 from entlink.encode.dual import DualEncoder
 from entlink.errors import BundleError, reason
 from entlink.inputs import MentionInput, entity_inputs
+from entlink.kb.demonyms import countries_of
 from entlink.kb.store import AliasHit, KnowledgeBase
 from entlink.retrieve.index import VectorIndex
+from entlink.retrieve.words import NameMatch, NameWords
 
 _ENCODE_BATCH = 2048  # entities encoded at a time
 _DOUBT = 2.0  # uses of a name that mean none of the known entities, assumed beside those counted
@@ -32,6 +34,23 @@ class Retrieved:
     priors: NDArray[np.float32]  # (k,) share of this surface's uses that mean it; 0 if unknown
     counts: NDArray[np.int32]  # (k,) the uses on which that rests: those that mean this entity
     is_alias: NDArray[np.bool_]  # (k,) does the KB know the surface as a name of it?
+    is_country: NDArray[np.bool_]  # (k,) is the surface the adjective of this country?
+    match: NameMatch  # how much of the surface the entity's names have
+
+    def only(self, chosen: NDArray[np.bool_]) -> Retrieved:
+        """The chosen candidates, in the same order."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "match"}
+        kept = {name: values[chosen] for name, values in arrays.items()}
+        return Retrieved(**kept, match=self.match.only(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """What the KB knows of one surface."""
+
+    span: str
+    bearers: dict[int, AliasHit]  # by row, the likeliest first
+    countries: frozenset[int]  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +59,31 @@ class SurfaceVectors:
 
     index: VectorIndex
     rows: NDArray[np.int32]  # (n_surfaces,) KB row of each vector, ascending
+    words: NameWords  # of each surface
 
     @classmethod
     def build(cls, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:
         """Encode the whole KB, a batch of entities at a time."""
         vectors: list[NDArray[np.float32]] = []
         rows: list[int] = []
+        names: list[str] = []
         row = 0
         for entities in kb.iterate(batch_size=_ENCODE_BATCH):
             items = [entity_inputs(entity) for entity in entities]
             for surfaces in items:
                 rows += [row] * len(surfaces)
+                names += [surface.name for surface in surfaces]
                 row += 1
             vectors.append(encoder.encode_entities([item for many in items for item in many]))
         joined = np.concatenate(vectors) if vectors else encoder.encode_entities([])
-        return cls(VectorIndex.build(joined), np.asarray(rows, dtype=np.int32))
+        words = NameWords.of(names)
+        return cls(VectorIndex.build(joined), np.asarray(rows, dtype=np.int32), words)
 
     def save(self, folder: Path) -> None:
-        """Write index.faiss and rows.npy."""
+        """Write index.faiss, rows.npy and the words."""
         self.index.save(folder / "index.faiss")
         np.save(folder / "rows.npy", self.rows, allow_pickle=False)
+        self.words.save(folder)
 
     @classmethod
     def open(cls, folder: Path) -> SurfaceVectors:
@@ -67,14 +91,14 @@ class SurfaceVectors:
         index = VectorIndex.open(folder / "index.faiss")
         try:
             rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
+            words = NameWords.open(folder)
         except (OSError, ValueError, EOFError) as error:
             raise BundleError(
-                f"{folder / 'rows.npy'}: cannot be read ({reason(error)}); delete its folder and it"
-                " is made again"
+                f"{folder}: cannot be read ({reason(error)}); delete it and it is made again"
             ) from error
-        if rows.shape != (len(index),) or rows.dtype != np.int32:
+        if rows.shape != (len(index),) or rows.dtype != np.int32 or len(words) != len(index):
             raise BundleError(f"{folder}: its files do not fit; delete it and it is made again")
-        return cls(index, rows)
+        return cls(index, rows, words)
 
 
 class Retriever:
@@ -92,9 +116,9 @@ class Retriever:
         """
         queries = self._encoder.encode_mentions(mentions)
         nearest = self._nearest(queries, k)
-        bearers = self._kb.by_aliases(list(dict.fromkeys(m.span for m in mentions)))
+        hits = self._hits([mention.span for mention in mentions])
         return [
-            self._merge(query, positions, bearers[mention.span], k)
+            self._merge(query, positions, hits[mention.span], k)
             for mention, query, positions in zip(mentions, queries, nearest, strict=True)
         ]
 
@@ -103,11 +127,9 @@ class Retriever:
     ) -> list[Retrieved]:
         """The candidates given for each mention, as rows of the KB, in place of the nearest."""
         queries = self._encoder.encode_mentions(mentions)
-        bearers = self._kb.by_aliases(list(dict.fromkeys(m.span for m in mentions)))
+        hits = self._hits([mention.span for mention in mentions])
         return [
-            _retrieved(
-                *self._by_cosine(query, self._positions_of(np.unique(rows))), bearers[m.span]
-            )
+            self._retrieved(query, self._positions_of(np.unique(rows)), hits[m.span])
             for m, query, rows in zip(mentions, queries, candidates, strict=True)
         ]
 
@@ -120,7 +142,25 @@ class Retriever:
             priors=(found.counts / (n_uses + _DOUBT)).astype(np.float32),
             popularity=self._kb.popularity[found.rows],
             degree=self._kb.degree[found.rows],
+            is_country=found.is_country,
+            words_found=found.match.found,
+            part_of_name=found.match.share,
+            begins_name=found.match.begins,
         )
+
+    def _hits(self, spans: Sequence[str]) -> dict[str, _Hits]:
+        """Who bears each surface, and of which countries it is the adjective."""
+        countries = {span: countries_of(span) for span in dict.fromkeys(spans)}
+        names = {name for many in countries.values() for name in many}
+        bearers = self._kb.by_aliases([*countries, *sorted(names - countries.keys())])
+        return {
+            span: _Hits(
+                span,
+                {hit.row: hit for hit in bearers[span]},
+                frozenset(bearers[name][0].row for name in many if bearers[name]),
+            )
+            for span, many in countries.items()
+        }
 
     def _nearest(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
         """The positions of each query's nearest surfaces, so many that k entities have one."""
@@ -141,31 +181,40 @@ class Retriever:
         return nearest
 
     def _merge(
-        self,
-        query: NDArray[np.float32],
-        nearest: NDArray[np.int64],
-        hits: Sequence[AliasHit],
-        k: int,
+        self, query: NDArray[np.float32], nearest: NDArray[np.int64], hits: _Hits, k: int
     ) -> Retrieved:
-        bearers = np.asarray(sorted(hit.row for hit in hits[:k]), dtype=np.int64)
+        sure = list(dict.fromkeys([*hits.bearers, *sorted(hits.countries)]))[:k]
+        bearers = np.asarray(sorted(sure), dtype=np.int64)
         positions = np.union1d(nearest, self._positions_of(bearers))
-        rows, cosines = self._by_cosine(query, positions)
-        is_kept = np.isin(rows, bearers)
+        found = self._retrieved(query, positions, hits)
+        is_kept = np.isin(found.rows, bearers)
         is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
-        return _retrieved(rows[is_kept], cosines[is_kept], hits)
+        return found.only(is_kept)
 
-    def _by_cosine(
-        self, query: NDArray[np.float32], positions: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Rows and cosines of the entities at these positions, each once, at its best surface."""
+    def _retrieved(
+        self, query: NDArray[np.float32], positions: NDArray[np.int64], hits: _Hits
+    ) -> Retrieved:
+        """The entities at these positions, each once: its best cosine, its best name."""
         rows = self._surfaces.rows[positions].astype(np.int64)
         # Row by row and not by BLAS: equal vectors get equal cosines, wherever in the KB they stand
         # and however many mentions are linked at once, so that their order is always the same.
         cosines = (self._surfaces.index.vectors(positions) * query).sum(axis=1)
+        match = self._surfaces.words.match(hits.span, positions).best_of(rows)
         order = np.lexsort((rows, -cosines))
         rows, cosines = rows[order], cosines[order]
-        best = np.sort(np.unique(rows, return_index=True)[1])
-        return rows[best], cosines[best]
+        distinct, first = np.unique(rows, return_index=True)
+        best = np.sort(first)
+        rows = rows[best]
+        known = [hits.bearers.get(row) for row in rows.tolist()]
+        return Retrieved(
+            rows=rows,
+            cosines=cosines[best],
+            priors=np.asarray([hit.prior if hit else 0.0 for hit in known], np.float32),
+            counts=np.asarray([hit.count if hit else 0 for hit in known], np.int32),
+            is_alias=np.asarray([hit is not None for hit in known], dtype=np.bool_),
+            is_country=np.asarray([row in hits.countries for row in rows.tolist()], np.bool_),
+            match=match.only(np.searchsorted(distinct, rows)),
+        )
 
     def _positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The positions of all surfaces of these entities."""
@@ -173,17 +222,3 @@ class Retriever:
         ends = np.searchsorted(self._surfaces.rows, rows, side="right")
         ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
         return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])
-
-
-def _retrieved(
-    rows: NDArray[np.int64], cosines: NDArray[np.float32], hits: Sequence[AliasHit]
-) -> Retrieved:
-    known = {hit.row: hit for hit in hits}
-    found = [known.get(row) for row in rows.tolist()]
-    return Retrieved(
-        rows=rows,
-        cosines=cosines,
-        priors=np.asarray([hit.prior if hit else 0.0 for hit in found], np.float32),
-        counts=np.asarray([hit.count if hit else 0 for hit in found], np.int32),
-        is_alias=np.asarray([hit is not None for hit in found], dtype=np.bool_),
-    )

@@ -24,11 +24,20 @@ from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
-from entlink.train.data import Example, fold_of, label_examples, read_examples
+from entlink.train.data import (
+    Example,
+    fold_of,
+    label_examples,
+    read_examples,
+    read_relations,
+)
+from entlink.train.matches import adjective_examples, match_examples
 
 log = logging.getLogger(__name__)
 
 _THRESHOLDS = np.arange(0.0, 0.96, 0.05)
+_TRUSTS = np.arange(0.3, 1.25, 0.1)
+_HEATS = np.arange(0.6, 1.45, 0.1)
 _BATCH = 64  # mentions
 
 
@@ -43,6 +52,10 @@ class CalibrationTraining:
     out: Path  # decision.json
     reranker: Path | None = None  # None: for a bundle without one
     detector: Path | None = None  # labels the mentions; None: they stay without
+    relations: Path | None = None  # of these, some reports and sentences are composed:
+    relation_sources: tuple[str, ...] = ()
+    n_matches: int = 0  # as in the reranker's training, with another seed
+    n_adjectives: int = 0
     hold_out: int = 16  # as in the retriever's and the reranker's training
     n_mentions: int = 1500  # at most, drawn from the held-out documents; as many of dev
     seed: int = 0
@@ -67,7 +80,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     encoder = DualEncoder.load(config.retriever)
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
-    held_out = _some(label_examples(held_out, config.detector), config)
+    held_out = _some(label_examples(held_out, config.detector), config) + _made(config, kb)
     blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=config.read_mass)
     found, gold = _retrieve(kb, retriever, held_out)
     decision = _fit_first(blank, config, retriever, found, gold)
@@ -80,6 +93,8 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     dev = _some(label_examples(read_examples(config.dev), config.detector), config)
     found, gold = _retrieve(kb, retriever, dev)
     dev_cases = _read(decision, kb, retriever, reranker, dev, found, gold)
+    if reranker is not None:
+        decision = _choose_trust(decision, dev_cases)
     decision, figures = _choose_threshold(decision, dev_cases)
     decision.save(config.out)
     return figures
@@ -91,6 +106,20 @@ def _some(examples: list[Example], config: CalibrationTraining) -> list[Example]
         range(len(examples)), min(len(examples), config.n_mentions)
     )
     return [examples[i] for i in sorted(chosen)]
+
+
+def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
+    """Composed mentions, of which labelled Wikipedia text has too few."""
+    if config.relations is None:
+        return []
+    entities = [entity for many in kb.iterate() for entity in many]
+    rows = {entity.id: row for row, entity in enumerate(entities)}
+    facts = read_relations(config.relations, rows, frozenset(config.relation_sources))
+    seed = config.seed + 1000  # not the sentences that the reranker has read
+    return [
+        *match_examples(entities, facts, n=config.n_matches, seed=seed),
+        *adjective_examples(entities, n=config.n_adjectives, seed=seed),
+    ]
 
 
 def _retrieve(
@@ -217,6 +246,42 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
         return float(value.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _choose_trust(decision: decide.Decision, cases: Sequence[Case]) -> decide.Decision:
+    """How far dev text, which is not Wikipedia, bears out the reranker.
+
+    Both models are linear in the same features, so a mean of their weights is a mean of their
+    scores; the one under which dev's gold is likeliest, at the likeliest temperature, is taken.
+    """
+    n_first, n_nil = len(decision.first), len(decision.first_nil)
+    first = np.asarray([*decision.first, *(0.0,) * (len(decision.final) - n_first)])
+    first_nil = np.asarray([*decision.first_nil, *(0.0,) * (len(decision.final_nil) - n_nil)])
+    final, final_nil = np.asarray(decision.final), np.asarray(decision.final_nil)
+    best, best_loss = decision, float("inf")
+    for trust in _TRUSTS:
+        for heat in _HEATS:
+            w = heat * (trust * final + (1 - trust) * first)
+            v = heat * (trust * final_nil + (1 - trust) * first_nil)
+            mixed = replace(decision, final=tuple(w.tolist()), final_nil=tuple(v.tolist()))
+            loss = _loss(mixed, cases)
+            if loss < best_loss:
+                best, best_loss = mixed, loss
+                log.info("trust %.1f, heat %.2f: %.4f", trust, heat, loss)
+    return best
+
+
+def _loss(decision: decide.Decision, cases: Sequence[Case]) -> float:
+    """Mean negative log-likelihood of what was to be found, missed entities left out."""
+    losses = []
+    for case in cases:
+        if case.gold >= 0:
+            first = decide.first_probabilities(decision, case.evidence)
+            final = decide.final_probabilities(
+                decision, case.evidence, first, case.read, case.logits
+            )
+            losses.append(-float(np.log(max(final[case.gold], 1e-6))))
+    return float(np.mean(losses)) if losses else 0.0
 
 
 def _choose_threshold(

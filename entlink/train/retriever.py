@@ -22,6 +22,7 @@ from entlink.retrieve.index import VectorIndex
 from entlink.train import data
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import in_batch_softmax
+from entlink.train.matches import adjective_examples, match_examples
 from entlink.train.tables import EntityTable, MentionTable, read_views
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class RetrieverTraining:
     relation_sources: tuple[str, ...] = ()
     n_composed: int = 80_000
     n_aliases: int = 80_000
+    n_matches: int = 0  # reports of matches, composed of the teams in relations
+    n_adjectives: int = 0  # sentences with adjectives of countries
     n_folds: int = 0  # with leave_out: train without that fold of the documents
     leave_out: int = -1
     rounds: int = 3  # the first without hard negatives
@@ -105,7 +108,10 @@ def _training_sets(
         sources = frozenset(config.relation_sources)
         relations = data.read_relations(config.relations, rows, sources)
         n, seed = config.n_composed, config.seed
-        sets.append(data.composed_examples(entities, relations, n=n, seed=seed))
+        composed = data.composed_examples(entities, relations, n=n, seed=seed)
+        composed += match_examples(entities, relations, n=config.n_matches, seed=seed)
+        composed += adjective_examples(entities, n=config.n_adjectives, seed=seed)
+        sets.append(composed)
     if config.n_aliases:
         sets.append(data.alias_examples(entities, n=config.n_aliases, seed=config.seed))
     if not any(sets):

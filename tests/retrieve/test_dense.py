@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,39 @@ def test_rows_that_do_not_fit_are_one_line(
     with pytest.raises(BundleError) as caught:
         SurfaceVectors.open(tmp_path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_words_of_names_and_the_adjectives_of_countries(model: DualEncoder) -> None:
+    entities = [
+        Entity("bill", "William Clinton", ("Bill Clinton",)),
+        Entity("town", "Clinton", (), "town"),
+        Entity("de", "Germany", (), "country", popularity=5.0),
+        Entity("film", "Germany", (), "film", popularity=1.0),
+        Entity("lang", "German", (), "language"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        build_kb(entities, Path(folder))
+        kb = KnowledgeBase.open(Path(folder))
+        retriever = Retriever(kb, model, SurfaceVectors.build(kb, model))
+        items = [mention("Clinton"), mention("Germans"), mention("German"), mention("Bill Smith")]
+        for k in (2, 5):
+            for found in [
+                *retriever.retrieve(items, k=k),
+                *retriever.rank(items, [np.arange(5)] * 4),
+            ]:
+                assert len(found.match.found) == len(found.rows) == len(found.is_country)
+        person, people, adjective, other = retriever.retrieve(items, k=5)
+        kb.close()
+
+    def by_id(values: NDArray[np.generic], found: Retrieved) -> dict[str, float]:
+        return {entities[row].id: float(v) for row, v in zip(found.rows, values, strict=True)}
+
+    assert by_id(person.match.share, person) == pytest.approx(
+        {"bill": 0.5, "town": 1.0, "de": 0.0, "film": 0.0, "lang": 0.0}
+    )
+    assert by_id(person.match.begins, person)["bill"] == 0.0
+    assert by_id(other.match.found, other)["bill"] == pytest.approx(0.5)
+    for found in (people, adjective):
+        countries = by_id(found.is_country, found)
+        assert countries == {"bill": 0, "town": 0, "de": 1, "film": 0, "lang": 0}
+    assert not any(by_id(people.is_alias, people).values())

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from entlink import decide
-from entlink.decide import Decision, Evidence
+from entlink.decide import Decision
 from entlink.encode.dual import DualEncoder
 from entlink.errors import InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
@@ -28,6 +28,7 @@ from entlink.train.calibration import (
     train_calibration,
 )
 from entlink.train.data import fold_of, read_examples
+from tests.evidence import random_evidence
 from tests.tiny import cross_encoder, encoder
 from tests.train.world import World, write_world
 
@@ -80,16 +81,6 @@ def test_planted_weights_are_found_again() -> None:
     np.testing.assert_allclose(found_v, v, atol=0.15)
 
 
-def evidence(generator: np.random.Generator, k: int) -> Evidence:
-    return Evidence(
-        cosines=np.sort(generator.uniform(-1, 1, size=k).astype(np.float32))[::-1],
-        is_alias=generator.random(k) < 0.3,
-        priors=generator.random(k).astype(np.float32) * (generator.random(k) < 0.4),
-        popularity=np.where(generator.random(k) < 0.5, np.nan, 3.0).astype(np.float32),
-        degree=generator.integers(0, 50, size=k).astype(np.int32),
-    )
-
-
 def test_the_threshold_with_the_most_right_answers_is_chosen() -> None:
     generator = np.random.default_rng(3)
     base = Decision.blank()
@@ -105,7 +96,9 @@ def test_the_threshold_with_the_most_right_answers_is_chosen() -> None:
         k = int(generator.integers(0, 5))
         read = generator.permutation(k)[: generator.integers(0, k + 1)].astype(np.int64)
         logits = generator.normal(size=len(read)).astype(np.float32)
-        cases.append(Case(evidence(generator, k), int(generator.integers(-1, k + 1)), read, logits))
+        cases.append(
+            Case(random_evidence(generator, k), int(generator.integers(-1, k + 1)), read, logits)
+        )
 
     def right(threshold: float) -> list[bool]:
         answers = []
