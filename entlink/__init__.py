@@ -40,17 +40,24 @@ __all__ = [
 
 
 def load(
-    bundle: str | Path | None = None, *, device: str = "auto", threads: int | None = None
+    bundle: str | Path | None = None,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    backend: str = "auto",
+    exact: bool = False,
 ) -> Linker:
     """Load a linker: the built-in bundle, or the one of that name or in that folder.
 
     ``device`` is "auto", "cpu", "cuda" or another device that torch knows; ``threads`` None
-    leaves the number of threads to torch. Raises BundleError if the bundle is unknown,
-    damaged, or made by a newer version of entlink.
+    leaves the number of threads to torch. ``backend`` computes the reranker: "torch" (single
+    precision), "bf16", "openvino" (eight bits), or "auto", which is the last where
+    `entlink bundle int8` has made it. ``exact`` reads every candidate. Raises BundleError if the
+    bundle is unknown, damaged, or made by a newer version of entlink.
     """
     from entlink.linker import Linker
 
-    return Linker.load(bundle, device=device, threads=threads)
+    return Linker.load(bundle, device=device, threads=threads, backend=backend, exact=exact)
 
 
 def __getattr__(name: str) -> object:

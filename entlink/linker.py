@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
     from entlink.detect import Detector
-    from entlink.rerank.cross_encoder import CrossEncoder
+    from entlink.rerank.cross_encoder import PairReader
     from entlink.retrieve.dense import Retrieved, Retriever
 
 _MENTIONS_AT_A_TIME = 512  # bounds memory, whatever the length of a document
@@ -55,14 +55,17 @@ class Linker:
         bundle: Bundle,
         kb: KnowledgeBase,
         retriever: Retriever,
-        reranker: CrossEncoder | None,
+        reranker: PairReader | None,
         decision: decide.Decision,
+        *,
+        exact: bool = False,
     ) -> None:
         self.bundle = bundle
         self.kb = kb
         self.retriever = retriever
         self.reranker = reranker
         self.decision = decision
+        self.exact = exact  # read every candidate, not only those that can still win
 
     @classmethod
     def load(
@@ -71,22 +74,23 @@ class Linker:
         *,
         device: str = "auto",
         threads: int | None = None,
+        backend: str = "auto",
+        exact: bool = False,
     ) -> Linker:
         """The built-in bundle, or the one in a folder; vectors and index are made at first use.
 
-        A bundle that is open already is not checked again.
+        A bundle that is open already is not checked again. ``backend`` is what the reranker is
+        computed with (see ``entlink.backends``); ``exact`` has it read every candidate.
         """
-        from entlink.rerank.cross_encoder import CrossEncoder
+        from entlink.backends import load_reranker
 
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         chosen = _device(device, threads)
         kb = KnowledgeBase.open(opened.path)
-        reranker = None
-        if opened.has("reranker"):
-            reranker = CrossEncoder.load(opened.path / "reranker")
-            reranker.model.to(chosen)
+        reranker = load_reranker(opened, kb, backend=backend, device=chosen)
         decision = decide.Decision.load(opened.path / "decision.json")
-        return cls(opened, kb, load_retriever(opened, kb, device=chosen), reranker, decision)
+        retriever = load_retriever(opened, kb, device=chosen)
+        return cls(opened, kb, retriever, reranker, decision, exact=exact)
 
     @cached_property
     def detector(self) -> Detector:
@@ -215,6 +219,8 @@ class Linker:
     def _to_read(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         if self.reranker is None:
             return np.zeros(0, dtype=np.int64)
+        if self.exact:
+            return np.argsort(-probabilities[:-1], kind="stable")
         return decide.to_read(self.decision, probabilities)
 
     def _read(

@@ -15,7 +15,7 @@ FLOORS = [  # from the top; a module may import its own part and any part on a l
     {"cli"},
     {"component", "corpus", "evaluate", "analyse"},
     {"linker"},
-    {"vectors"},
+    {"vectors", "backends"},
     {"bundle", "train"},
     {"retrieve"},
     {"detect", "encode", "rerank"},

@@ -44,6 +44,28 @@ def create(kb: Path, like: str | None, out: Path) -> None:
     click.echo(f"{out}: made; use it with: entlink link --bundle {out} FILE")
 
 
+@command.command("int8", short_help="Make the reranker's eight-bit version.")
+@click.argument("bundle", required=False, metavar="NAME|DIR")
+def int8(bundle: str | None) -> None:
+    """Make the eight-bit version of a bundle's reranker and compare it with single precision.
+
+    It is kept in the cache, and from then on linking on this computer's CPU uses it. One that is
+    too far from single precision is refused. Needs the extra: pip install 'entlink[openvino]'.
+    """
+    from dataclasses import asdict
+
+    import orjson
+
+    from entlink.backends import export_reranker, int8_folder
+    from entlink.bundle import open_bundle
+    from entlink.kb.store import KnowledgeBase
+
+    opened = open_bundle(bundle)
+    comparison = export_reranker(opened, KnowledgeBase.open(opened.path))
+    report = {"folder": str(int8_folder(opened)), **asdict(comparison)}
+    click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+
+
 @command.command("verify", short_help="Check every file of a bundle.")
 @click.argument("bundle", metavar="DIR")
 def verify(bundle: str) -> None:

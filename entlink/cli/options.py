@@ -40,6 +40,24 @@ def threads_option(function: F) -> F:
     )(function)
 
 
+def backend_option(function: F) -> F:
+    """--backend: what computes the reranker (see entlink/backends.py)."""
+    return click.option(
+        "--backend",
+        type=click.Choice(("auto", "torch", "bf16", "openvino")),
+        default="auto",
+        show_default=True,
+        help="Read pairs in single precision, bfloat16 or eight bits (see: entlink bundle int8).",
+    )(function)
+
+
+def exact_option(function: F) -> F:
+    """--exact: no cascade."""
+    return click.option("--exact", is_flag=True, help="Read all candidates of a mention (slow).")(
+        function
+    )
+
+
 def quiet_option(function: F) -> F:
     """--quiet: nothing on stderr but errors."""
     return click.option("--quiet", "-q", is_flag=True, help="No progress bar and no summary.")(

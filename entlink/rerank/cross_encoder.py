@@ -9,9 +9,11 @@ lose what is farthest from the mention, descriptions their end.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -51,7 +53,7 @@ class PairConfig:
 
 
 class PairTokenizer:
-    """The pair text as ids; each context and each entity is tokenised once a call."""
+    """The pair text as ids; a text that stands in many pairs is tokenised once a call."""
 
     def __init__(self, tokenizer: Tokenizer, config: PairConfig) -> None:
         self.tokenizer = tokenizer
@@ -98,42 +100,14 @@ class PairTokenizer:
         self.tokenizer.save(str(path))
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in found]
-
-
-def _id_of(tokenizer: Tokenizer, token: str) -> int:
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
-        raise BundleError(f"the reranker's tokenizer lacks {token}; use a BERT vocabulary")
-    return found
-
-
-class CrossEncoder:
-    """Scores pairs; the model and its tokenizer."""
-
-    def __init__(self, model: BertClassifier, pairs: PairTokenizer) -> None:
-        if pairs.config.longest > model.config.max_position_embeddings:
-            raise ConfigError(
-                f"pairs of {pairs.config.longest} tokens do not fit a model of "
-                f"{model.config.max_position_embeddings}; give them a smaller budget"
-            )
-        self.model = model
-        self.pairs = pairs
-
-    def save(self, folder: Path) -> None:
-        """A Hugging Face folder with tokenizer, plus pair.json with the token budgets."""
-        self.model.save(folder)
-        self.pairs.save(folder / "tokenizer.json")
-        config = json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 512}, indent=2)
-        (folder / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
-        text = json.dumps(asdict(self.pairs.config), indent=2, sort_keys=True)
-        (folder / "pair.json").write_text(text + "\n", encoding="utf-8")
+        unique = list(dict.fromkeys(texts))
+        found = self.tokenizer.encode_batch(unique, add_special_tokens=False)
+        ids = {text: encoding.ids for text, encoding in zip(unique, found, strict=True)}
+        return [ids[text] for text in texts]
 
     @classmethod
-    def load(cls, folder: Path) -> CrossEncoder:
-        """Read what ``save`` wrote, or any BERT folder that has a tokenizer.json."""
-        model = BertClassifier.load(folder)
+    def load(cls, folder: Path) -> PairTokenizer:
+        """From a folder with tokenizer.json and, unless the budgets are the usual, pair.json."""
         try:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             file = folder / "pair.json"
@@ -144,7 +118,32 @@ class CrossEncoder:
                 f"{folder}: its tokenizer.json or pair.json cannot be read ({reason(error)}); "
                 "give a folder with both"
             ) from error
-        return cls(model, PairTokenizer(tokenizer, config))
+        return cls(tokenizer, config)
+
+
+def _id_of(tokenizer: Tokenizer, token: str) -> int:
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise BundleError(f"the reranker's tokenizer lacks {token}; use a BERT vocabulary")
+    return found
+
+
+class PairReader(ABC):
+    """Scores pairs; subclasses bring the backend that computes."""
+
+    def __init__(self, pairs: PairTokenizer) -> None:
+        self.pairs = pairs
+
+    @property
+    @abstractmethod
+    def backend(self) -> str:
+        """What computes, and with which numbers, in a few words."""
+
+    @abstractmethod
+    def logits(
+        self, ids: torch.Tensor, segments: torch.Tensor, is_token: torch.Tensor
+    ) -> torch.Tensor:
+        """One batch from ``pad_pairs``, each (n, length), to (n,) logits in single precision."""
 
     @torch.inference_mode()
     def score(
@@ -158,20 +157,86 @@ class CrossEncoder:
         """Logits (n pairs,) of (context index, entity index) pairs, in the order given.
 
         Pairs of the same text are read once, so that their logits are the same to the last bit.
+        What no pair asks for is not even tokenised.
         """
-        first = [tuple(half) for half in self.pairs.mentions(contexts)]
-        second = [tuple(half) for half in self.pairs.entities(entities)]
-        texts = [(first[m], second[e]) for m, e in pairs]
+        first = _halves(self.pairs.mentions, contexts, [m for m, _ in pairs])
+        second = _halves(self.pairs.entities, entities, [e for _, e in pairs])
+        texts = list(zip(first, second, strict=True))
         unread = sorted(dict.fromkeys(texts), key=lambda text: len(text[0]) + len(text[1]))
-        device = next(self.model.parameters()).device
-        self.model.eval()
         logits: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
         for begin in range(0, len(unread), batch_size):  # of like length together: less padding
             some = unread[begin : begin + batch_size]
-            ids, segments, is_token = pad_pairs([a for a, _ in some], [b for _, b in some])
-            found = self.model(ids.to(device), segments.to(device), is_token.to(device))
-            logits.update(zip(some, found.float().tolist(), strict=True))
+            found = self.logits(*pad_pairs([a for a, _ in some], [b for _, b in some]))
+            logits.update(zip(some, found.tolist(), strict=True))
         return np.asarray([logits[text] for text in texts], dtype=np.float32)
+
+
+_T = TypeVar("_T")
+
+
+def _halves(
+    encode: Callable[[Sequence[_T]], list[list[int]]], texts: Sequence[_T], places: Sequence[int]
+) -> list[tuple[int, ...]]:
+    """The ids of the texts at these places, each text encoded once."""
+    used = list(dict.fromkeys(places))
+    found = zip(used, encode([texts[place] for place in used]), strict=True)
+    ids = {place: tuple(half) for place, half in found}
+    return [ids[place] for place in places]
+
+
+class CrossEncoder(PairReader):
+    """The model in PyTorch, in single precision or, ``bf16``, with products in bfloat16."""
+
+    def __init__(self, model: BertClassifier, pairs: PairTokenizer, *, bf16: bool = False) -> None:
+        super().__init__(pairs)
+        if pairs.config.longest > model.config.max_position_embeddings:
+            raise ConfigError(
+                f"pairs of {pairs.config.longest} tokens do not fit a model of "
+                f"{model.config.max_position_embeddings}; give them a smaller budget"
+            )
+        self.model = model
+        self.bf16 = bf16
+
+    @property
+    def backend(self) -> str:
+        return "torch bf16" if self.bf16 else "torch fp32"
+
+    def save(self, folder: Path) -> None:
+        """A Hugging Face folder with tokenizer, plus pair.json with the token budgets."""
+        self.model.save(folder)
+        self.pairs.save(folder / "tokenizer.json")
+        config = json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 512}, indent=2)
+        (folder / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
+        text = json.dumps(asdict(self.pairs.config), indent=2, sort_keys=True)
+        (folder / "pair.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, *, bf16: bool = False) -> CrossEncoder:
+        """Read what ``save`` wrote, or any BERT folder that has a tokenizer.json."""
+        return cls(BertClassifier.load(folder), PairTokenizer.load(folder), bf16=bf16)
+
+    def logits(
+        self, ids: torch.Tensor, segments: torch.Tensor, is_token: torch.Tensor
+    ) -> torch.Tensor:
+        """See PairReader; the tensors may lie on any device."""
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            found: torch.Tensor = self.model(
+                ids.to(device), segments.to(device), is_token.to(device)
+            )
+        return found.float()
+
+
+def has_bf16(device: str) -> bool:
+    """Does the device multiply bfloat16 natively, so that it is quicker than single precision?"""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if kind != "cpu":
+        return False
+    known = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, hence the default
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in known)
 
 
 def pad_pairs(
