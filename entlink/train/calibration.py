@@ -24,6 +24,7 @@ from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
+from entlink.train.choices import Case, choose_reading, choose_threshold, choose_trust
 from entlink.train.data import (
     Example,
     fold_of,
@@ -35,9 +36,6 @@ from entlink.train.matches import adjective_examples, match_examples
 
 log = logging.getLogger(__name__)
 
-_THRESHOLDS = np.arange(0.0, 0.96, 0.05)
-_TRUSTS = np.arange(0.3, 1.25, 0.1)
-_HEATS = np.arange(0.6, 1.45, 0.1)
 _BATCH = 64  # mentions
 
 
@@ -60,18 +58,8 @@ class CalibrationTraining:
     n_mentions: int = 1500  # at most, drawn from the held-out documents; as many of dev
     seed: int = 0
     max_pairs: int = 16
-    read_mass: float = 0.98
+    max_lost: float = 0.003  # share of dev's right answers that reading fewer pairs may cost
     penalty: float = 1e-3  # of squared weights
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A mention with its candidates; gold is a place among them, k for NIL, -1 if it was missed."""
-
-    evidence: decide.Evidence
-    gold: int
-    read: NDArray[np.int64]
-    logits: NDArray[np.float32]
 
 
 def train_calibration(config: CalibrationTraining) -> dict[str, float]:
@@ -81,7 +69,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
     held_out = _some(label_examples(held_out, config.detector), config) + _made(config, kb)
-    blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=config.read_mass)
+    blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0)
     found, gold = _retrieve(kb, retriever, held_out)
     decision = _fit_first(blank, config, retriever, found, gold)
     log.info("first model: %s %s", decision.first, decision.first_nil)
@@ -94,8 +82,9 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     found, gold = _retrieve(kb, retriever, dev)
     dev_cases = _read(decision, kb, retriever, reranker, dev, found, gold)
     if reranker is not None:
-        decision = _choose_trust(decision, dev_cases)
-    decision, figures = _choose_threshold(decision, dev_cases)
+        decision = choose_trust(decision, dev_cases)
+        decision, dev_cases = choose_reading(decision, dev_cases, config.max_lost)
+    decision, figures = choose_threshold(decision, dev_cases)
     decision.save(config.out)
     return figures
 
@@ -157,7 +146,7 @@ def _read(
     if reranker is None:
         nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         return [Case(retriever.evidence(r), g, *nothing) for r, g in zip(found, gold, strict=True)]
-    every = replace(decision, read_mass=2.0)
+    every = replace(decision, read_mass=2.0)  # more than there is
     cases: list[Case] = []
     for begin in range(0, len(examples), _BATCH):
         some = slice(begin, begin + _BATCH)
@@ -246,59 +235,3 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
         return float(value.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-
-
-def _choose_trust(decision: decide.Decision, cases: Sequence[Case]) -> decide.Decision:
-    """How far dev text, which is not Wikipedia, bears out the reranker.
-
-    Both models are linear in the same features, so a mean of their weights is a mean of their
-    scores; the one under which dev's gold is likeliest, at the likeliest temperature, is taken.
-    """
-    n_first, n_nil = len(decision.first), len(decision.first_nil)
-    first = np.asarray([*decision.first, *(0.0,) * (len(decision.final) - n_first)])
-    first_nil = np.asarray([*decision.first_nil, *(0.0,) * (len(decision.final_nil) - n_nil)])
-    final, final_nil = np.asarray(decision.final), np.asarray(decision.final_nil)
-    best, best_loss = decision, float("inf")
-    for trust in _TRUSTS:
-        for heat in _HEATS:
-            w = heat * (trust * final + (1 - trust) * first)
-            v = heat * (trust * final_nil + (1 - trust) * first_nil)
-            mixed = replace(decision, final=tuple(w.tolist()), final_nil=tuple(v.tolist()))
-            loss = _loss(mixed, cases)
-            if loss < best_loss:
-                best, best_loss = mixed, loss
-                log.info("trust %.1f, heat %.2f: %.4f", trust, heat, loss)
-    return best
-
-
-def _loss(decision: decide.Decision, cases: Sequence[Case]) -> float:
-    """Mean negative log-likelihood of what was to be found, missed entities left out."""
-    losses = []
-    for case in cases:
-        if case.gold >= 0:
-            first = decide.first_probabilities(decision, case.evidence)
-            final = decide.final_probabilities(
-                decision, case.evidence, first, case.read, case.logits
-            )
-            losses.append(-float(np.log(max(final[case.gold], 1e-6))))
-    return float(np.mean(losses)) if losses else 0.0
-
-
-def _choose_threshold(
-    decision: decide.Decision, cases: Sequence[Case]
-) -> tuple[decide.Decision, dict[str, float]]:
-    """The threshold with the most right answers on dev, NIL ones included."""
-    tops, golds = [], []
-    for case in cases:
-        first = decide.first_probabilities(decision, case.evidence)
-        final = decide.final_probabilities(decision, case.evidence, first, case.read, case.logits)
-        top = int(final[:-1].argmax()) if len(final) > 1 else -2
-        tops.append((top, float(final[top]) if top >= 0 else 0.0))
-        golds.append(case.gold if case.gold != len(case.evidence.cosines) else -3)
-    right = np.asarray([top == gold for (top, _), gold in zip(tops, golds, strict=True)])
-    p = np.asarray([probability for _, probability in tops])
-    is_nil = np.asarray([gold == -3 for gold in golds])
-    scores = [float(np.where(is_nil, p < t, right & (p >= t)).mean()) for t in _THRESHOLDS]
-    best = int(np.argmax(scores))
-    figures = {"accuracy": float(right[~is_nil].mean()), "accuracy_all": scores[best]}
-    return replace(decision, nil_threshold=round(float(_THRESHOLDS[best]), 2)), figures
