@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from entlink.errors import BundleError, ConfigError
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer, pad_pairs
@@ -167,6 +169,64 @@ def test_equal_pairs_have_equal_logits_to_the_last_bit(encoder: CrossEncoder) ->
     pairs = [(m, e) for m in range(len(contexts)) for e in range(len(texts))]
     logits = encoder.score(contexts, texts, pairs, batch_size=3).reshape(7, 3, 5, 4)
     assert (logits == logits[:1, :, :1]).all()
+
+
+class Recording(CrossEncoder):
+    """Keeps the lengths of the pairs in each batch that it reads."""
+
+    def __init__(self, encoder: CrossEncoder) -> None:
+        super().__init__(encoder.model, encoder.pairs)
+        self.batches: list[list[int]] = []
+
+    def logits(self, ids: Tensor, segments: Tensor, is_token: Tensor) -> Tensor:
+        self.batches.append(is_token.sum(dim=1).tolist())
+        return super().logits(ids, segments, is_token)
+
+
+def test_pairs_are_read_once_and_by_length(encoder: CrossEncoder) -> None:
+    recording = Recording(encoder)
+    contexts, texts = CONTEXTS * 4, TEXTS * 3
+    pairs = [(m, e) for m in range(len(contexts)) for e in range(len(texts))]
+    recording.score(contexts, texts, pairs * 2, batch_size=5)
+    assert [len(batch) for batch in recording.batches] == [5, 5, 2]  # of 3 contexts and 4 texts
+    lengths = [n for batch in recording.batches for n in batch]
+    assert lengths == sorted(lengths)
+    apart = [
+        len(a) + len(b)
+        for a in encoder.pairs.mentions(CONTEXTS)
+        for b in encoder.pairs.entities(TEXTS)
+    ]
+    assert lengths == sorted(apart)
+
+
+class Counting:
+    """A tokenizer that keeps what it was given."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.texts: list[str] = []
+
+    def encode_batch(self, texts: list[str], **options: bool) -> object:
+        self.texts += texts
+        return self.tokenizer.encode_batch(texts, **options)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.tokenizer, name)
+
+
+def test_texts_are_tokenised_once_and_only_if_read(encoder: CrossEncoder) -> None:
+    counting = Counting(encoder.pairs.tokenizer)
+    made = CrossEncoder(
+        encoder.model, PairTokenizer(cast(Tokenizer, counting), encoder.pairs.config)
+    )
+    contexts = [("a", "jordan", "b"), ("a", "paris", "c"), ("never", "read", "at all")]
+    texts = [("jordan", "country"), ("jordan", "river"), ("unread", "x"), ("jordan", "country")]
+    pairs = [(0, 0), (0, 1), (1, 0), (1, 3), (0, 0)]
+    found = made.score(contexts, texts, pairs)
+    assert sorted(counting.texts) == sorted(
+        ["a", "jordan", "b", "paris", "c", "jordan", "country", "river"]
+    )
+    assert found.tolist() == encoder.score(contexts, texts, pairs).tolist()
 
 
 def test_no_pairs(encoder: CrossEncoder) -> None:
