@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 import entlink
-from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
+from entlink.cli.options import (
+    backend_option,
+    bundle_option,
+    device_option,
+    exact_option,
+    quiet_option,
+    threads_option,
+)
 from entlink.errors import InputError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,6 +38,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @bundle_option
 @device_option
 @threads_option
+@backend_option
+@exact_option
 @quiet_option
 def command(
     files: tuple[Path, ...],
@@ -45,6 +54,8 @@ def command(
     bundle: str | None,
     device: str,
     threads: int | None,
+    backend: str,
+    exact: bool,
     quiet: bool,
 ) -> None:
     """Link the gold mentions of FILEs and compare with their entities.
@@ -65,7 +76,7 @@ def command(
     sets = read_sets(files, format=format)
     lists = None if candidates is None else read_candidates(candidates, sets)
     ids = None if seen is None else read_ids(seen)
-    linker = Linker.load(bundle, device=device, threads=threads)
+    linker = Linker.load(bundle, device=device, threads=threads, backend=backend, exact=exact)
     progress = sys.stderr.isatty() and not quiet
     measured = [
         measure(linker, gold, candidates=lists, seen=ids, end_to_end=end_to_end, progress=progress)
@@ -75,7 +86,11 @@ def command(
         n_wrong = write_mistakes(measured, linker.kb, errors)
         if not quiet:
             click.echo(f"{n_wrong:,} wrong links in {errors}", err=True)
-    result = result_of(linker, measured, outcomes=outcomes) | {"entlink": entlink.__version__}
+    result = result_of(linker, measured, outcomes=outcomes) | {
+        "entlink": entlink.__version__,
+        "backend": None if linker.reranker is None else linker.reranker.backend,
+        "exact": exact,
+    }
     write_result(result, out=out, as_json=as_json)
 
 

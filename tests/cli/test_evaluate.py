@@ -41,6 +41,20 @@ def test_json_is_one_object(
     assert "outcomes" not in result and "link_f1" not in result and "macro" not in result
 
 
+def test_exact_reads_every_candidate(
+    bundle: str, files: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    args = ["evaluate", files[0], "--bundle", bundle, "--json", "--backend", "torch"]
+    found = []
+    for more in ([], ["--exact"]):
+        assert app.run([*args, *more]) == 0
+        found.append(orjson.loads(capfd.readouterr().out))
+    cascade, exact = found
+    assert (cascade["exact"], exact["exact"]) == (False, True)
+    assert cascade["backend"] == exact["backend"] == "torch fp32"
+    assert cascade["pairs_per_mention"] < exact["pairs_per_mention"] == len(tiny.ENTITIES)
+
+
 def test_tables_files_and_comparison(
     bundle: str, files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
