@@ -26,6 +26,7 @@ COMMANDS = {  # name: the module that exports ``command``; imported only when as
     "evaluate": "entlink.cli.evaluate",
     "convert": "entlink.cli.convert",
     "compare": "entlink.cli.compare",
+    "facts": "entlink.cli.facts",
 }
 
 EXIT_BAD_INPUT = 2
