@@ -22,7 +22,7 @@ from entlink.encode.dual import DualEncoder
 from entlink.errors import InputError
 from entlink.inputs import mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
-from entlink.rerank.cross_encoder import CrossEncoder
+from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.choices import Case, choose_reading, choose_threshold, choose_trust
 from entlink.train.data import (
@@ -73,7 +73,9 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     found, gold = _retrieve(kb, retriever, held_out)
     decision = _fit_first(blank, config, retriever, found, gold)
     log.info("first model: %s %s", decision.first, decision.first_nil)
-    reranker = None if config.reranker is None else CrossEncoder.load(config.reranker)
+    reranker = None
+    if config.reranker is not None:
+        reranker = CrossEncoder.load(config.reranker, bf16=has_bf16("cpu"))
     if reranker is not None:
         cases = _read(decision, kb, retriever, reranker, held_out, found, gold)
         decision = _fit_final(decision, config, cases)
