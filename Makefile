@@ -15,7 +15,21 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 SAMPLE := kb/sample/sample.jsonl
 SOURCES := entlink tests kb
 
-.PHONY: link test format clean
+# For the benchmark (docs/evaluation.md): the measuring data, a bundle over the described KB, the
+# full KB, and what the peers start from. Without PEERS their weights lie in entlink's cache.
+SHARED ?= ../shared
+BUNDLE ?= described
+FULL_KB ?= kb-full
+PEERS ?=
+BASE ?=
+MINUTES ?= 8
+TEST_SETS := $(foreach name,aida_testb msnbc_updated tweeki_b oke_2015_train,\
+  $(SHARED)/data/mentions/test/$(name).jsonl.gz)
+TRAIN_SETS = $(sort $(wildcard $(SHARED)/data/mentions/train/*.jsonl.gz))
+PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
+  $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
+
+.PHONY: link test format clean benchmark benchmark-train benchmark-small
 .DELETE_ON_ERROR:
 
 link: $(VENV)/.link-stamp
@@ -29,6 +43,26 @@ test: $(VENV)/.test-stamp
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict
 	$(BIN)/pytest --cov --cov-branch --cov-report=term $(PYTEST_ARGS)
+
+# Everything against everything; goes on where it was interrupted. Exit code 1: a peer could not run.
+benchmark: $(VENV)/.test-stamp
+	@code=0; \
+	$(PEERS_ENV) $(BIN)/entlink benchmark $(TEST_SETS) --bundle $(BUNDLE) --retrieval-kb $(FULL_KB) \
+	  --peers tests.peers.systems --out $(OUT)/benchmark || code=$$?; \
+	if [ $$code -le 1 ]; then cp $(OUT)/benchmark/benchmark.md $(OUT)/benchmark/benchmark.svg docs/; fi; \
+	exit $$code
+
+# The peers that are trained, each for MINUTES minutes on the mentions that entlink is trained on.
+benchmark-train: $(VENV)/.test-stamp
+	$(PEERS_ENV) $(BIN)/python -m tests.peers.train spacy --kb $(BUNDLE) --minutes $(MINUTES) $(TRAIN_SETS)
+	$(PEERS_ENV) $(BIN)/python -m tests.peers.train blink --kb $(BUNDLE) --minutes $(MINUTES) $(TRAIN_SETS)
+
+# On texts of ours over the built-in KB, with the peers that need no weights: under two minutes.
+benchmark-small: $(VENV)/.test-stamp
+	@mkdir -p $(OUT)/benchmark-small
+	$(BIN)/python -m tests.peers.small $(OUT)/benchmark-small/contexts.jsonl
+	$(BIN)/entlink benchmark $(OUT)/benchmark-small/contexts.jsonl --peers tests.peers.light \
+	  --out $(OUT)/benchmark-small
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

@@ -27,6 +27,7 @@ COMMANDS = {  # name: the module that exports ``command``; imported only when as
     "convert": "entlink.cli.convert",
     "compare": "entlink.cli.compare",
     "facts": "entlink.cli.facts",
+    "benchmark": "entlink.cli.benchmark",
 }
 
 EXIT_BAD_INPUT = 2

@@ -56,6 +56,9 @@ def _counts(result: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]])
     title = f"{bundle['name']}: KB of {kb['n_entities']:,} entities ({kb['digest'][:12]})"
     shown = {name: figures for name, figures in columns.items() if name != "macro"}
     table = _table(title, "", *("all" if name == "micro" else name for name in shown))
+    splits = [figures.get("split", "") for figures in result["sets"].values()]
+    if any(splits):
+        table.add_row("split", *splits, *[""] * (len(shown) - len(splits)))
     for key, label in _COUNTS.items():
         if key in result:
             table.add_row(label, *(f"{figures[key]:,}" for figures in shown.values()))

@@ -21,6 +21,7 @@ from entlink.evaluate.metrics import (
     tally,
 )
 from entlink.evaluate.run import Measured, peak_rss_mb
+from entlink.evaluate.sets import GoldSet
 from entlink.linker import Linker
 from entlink.records import NIL
 
@@ -36,7 +37,7 @@ def result_of(
 
     ``outcomes`` adds what happened to every mention, which `entlink compare` needs.
     """
-    sets = {m.gold.name: figures_of([m]) | {"sha256": m.gold.sha256} for m in measured}
+    sets = {m.gold.name: figures_of([m]) | _file(m.gold) for m in measured}
     pooled = figures_of(measured) | {"peak_rss_mb": peak_rss_mb()}
     tallies = [tally_of(m) for m in measured]
     with_intervals(pooled, list(sets.values()), tallies)
@@ -51,6 +52,10 @@ def result_of(
     if outcomes:
         result |= _details(measured)
     return result
+
+
+def _file(gold: GoldSet) -> dict[str, str]:
+    return {"split": gold.split, "sha256": gold.sha256}
 
 
 def about(linker: Linker) -> dict[str, Any]:

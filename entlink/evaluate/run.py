@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from entlink.evaluate.detection import count_spans
-from entlink.evaluate.formats.gold import GoldDocument
+from entlink.evaluate.formats.gold import GoldDocument, GoldMention
 from entlink.evaluate.groups import Groups
 from entlink.evaluate.metrics import Outcome, SpanCounts
 from entlink.evaluate.sets import Candidates, GoldSet, check_reachable
@@ -55,7 +55,7 @@ def measure(
     groups = Groups(linker.kb, gold, seen=seen)
     kb = f"{linker.bundle.path.name} ({len(linker.kb):,} entities)"
     check_reachable(gold, groups.rows, kb)
-    _score(linker, _labelled(linker, gold.documents[:1]), None)  # loads the rest, not timed
+    score_documents(linker, [given_document(doc) for doc in gold.documents[:1]])  # loads the rest
     outcomes, seconds = _link_given(linker, gold, groups, candidates, progress=progress)
     listed = None
     if candidates is not None:
@@ -88,10 +88,9 @@ def _link_given(
             ]
             given = None if rows is None else [rows.get(g[:3], nothing) for g in golds]
             started = time.perf_counter()
-            mentions = _labelled(linker, documents)
-            scored = _score(linker, mentions, given)
+            scored = score_documents(linker, [given_document(d) for d in documents], given)
             seconds += time.perf_counter() - started
-            surfaces = [mention.text for _, mention in mentions]
+            surfaces = [d.text[m.start : m.end] for d in documents for m in _answered(d)]
             outcomes += _outcomes(linker, golds, surfaces, scored, groups)
             bar.update(len(golds))
     return tuple(outcomes), seconds
@@ -116,34 +115,39 @@ def _batches(documents: Sequence[GoldDocument]) -> Iterator[tuple[GoldDocument, 
         yield batch
 
 
-def _labelled(linker: Linker, documents: Sequence[GoldDocument]) -> list[tuple[str, Mention]]:
-    """(text, mention) of the gold mentions, prepared as in use: labels and full names."""
-    given = [Document(doc.id, doc.text, _mentions(doc)) for doc in documents]
-    _, found = linker.prepare(given)
-    return [
-        (doc.text, mention)
-        for doc, mentions in zip(documents, found, strict=True)
-        for mention in with_full_names(mentions)
-    ]
-
-
-def _mentions(doc: GoldDocument) -> tuple[Mention, ...]:
-    return tuple(
+def given_document(doc: GoldDocument) -> Document:
+    """A document with its gold mentions that have an answer, as they are given to be linked."""
+    mentions = [
         Mention(m.start, m.end, doc.text[m.start : m.end], m.label if m.label in _LABELS else "")
-        for m in doc.mentions
-        if m.entity is not None
-    )
+        for m in _answered(doc)
+    ]
+    return Document(doc.id, doc.text, tuple(mentions))
 
 
-def _score(
+def _answered(doc: GoldDocument) -> list[GoldMention]:
+    return [m for m in doc.mentions if m.entity is not None]
+
+
+def score_documents(
     linker: Linker,
-    mentions: Sequence[tuple[str, Mention]],
-    given: Sequence[NDArray[np.int64]] | None,
+    documents: Sequence[Document],
+    candidates: Sequence[NDArray[np.int64]] | None = None,
 ) -> list[Scored]:
+    """What a linker finds out about all mentions of documents, prepared as in use.
+
+    ``candidates`` are rows of the KB for each mention, in place of what would be retrieved.
+    """
+    _, found = linker.prepare(documents)
+    mentions = [
+        (doc.text, mention)
+        for doc, some in zip(documents, found, strict=True)
+        for mention in with_full_names(some)
+    ]
     scored: list[Scored] = []
     for begin in range(0, len(mentions), _MENTIONS):
         some = slice(begin, begin + _MENTIONS)
-        scored += linker.score(mentions[some], candidates=None if given is None else given[some])
+        given = None if candidates is None else candidates[some]
+        scored += linker.score(mentions[some], candidates=given)
     return scored
 
 
@@ -193,11 +197,15 @@ def _outcomes(
         )
 
 
-def _rank(scored: Scored, gold: int) -> int | None:
-    """The place of the gold row, from 0, by what was known before any pair was read."""
+def before_reading(scored: Scored) -> NDArray[np.int64]:
+    """The rows of all candidates in the order of what was known before any pair was read."""
     rows = scored.retrieved.rows
-    by_first = np.lexsort((rows, -scored.first[:-1]))
-    places = np.flatnonzero(rows[by_first] == gold)
+    return rows[np.lexsort((rows, -scored.first[:-1]))]
+
+
+def _rank(scored: Scored, gold: int) -> int | None:
+    """The place of the gold row before any pair was read, from 0."""
+    places = np.flatnonzero(before_reading(scored) == gold)
     return int(places[0]) if len(places) else None
 
 

@@ -13,6 +13,7 @@ from entlink.evaluate.formats.files import read_objects
 from entlink.evaluate.formats.gold import GoldDocument, GoldMention
 from entlink.records import NIL
 
+_SPLITS = ("train", "train_restricted", "dev", "valid", "test")
 Span = tuple[str, int, int]  # document, start, end
 Candidates = Mapping[Span, tuple[str, ...]]
 
@@ -24,6 +25,7 @@ class GoldSet:
     name: str
     sha256: str  # of the file
     documents: tuple[GoldDocument, ...]
+    split: str = ""  # train, dev or test, if the file's path says so
 
     def mentions(self) -> Iterator[tuple[GoldDocument, GoldMention, str]]:
         """(document, mention, gold id or NIL) of all mentions that have an answer, in order."""
@@ -52,6 +54,11 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
+def _split(path: Path) -> str:
+    """The file's name or that of its folder, if it is that of a split."""
+    return next((name for name in (_stem(path), path.parent.name) if name in _SPLITS), "")
+
+
 def _read_set(path: Path, name: str, format: str | None) -> GoldSet:
     documents = tuple(read_corpus(path, format))
     for document in documents:
@@ -64,7 +71,7 @@ def _read_set(path: Path, name: str, format: str | None) -> GoldSet:
                 )
             spans.add((m.start, m.end))
     digest = file_digest(path) if path.is_file() else ""  # a folder of files has none
-    found = GoldSet(name, digest, documents)
+    found = GoldSet(name, digest, documents, _split(path))
     if next(found.mentions(), None) is None:
         raise InputError(f"{path}: no mention with an entity; give a file with gold links")
     return found

@@ -86,6 +86,14 @@ def test_tables_files_and_comparison(
     assert compared["macro"]["accuracy"]["b"] == result["macro"]["accuracy"]
 
 
+def test_the_split_is_named(bundle: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dev").mkdir()
+    web = write(tmp_path / "dev" / "web.jsonl", WEB)
+    assert app.run(["evaluate", str(web), "--bundle", bundle, "--device", "cpu"]) == 0
+    rows = [_words(row) for row in capfd.readouterr().out.splitlines()]
+    assert rows.index(("split", "dev")) < rows.index(("gold", "mentions", "4"))
+
+
 def _words(row: str) -> tuple[str, ...]:
     return tuple(row.split())
 
