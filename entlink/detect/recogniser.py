@@ -55,6 +55,11 @@ class Recogniser:
         return cls(nlp)
 
     @property
+    def nlp(self) -> Language:
+        """The pipeline itself, to be trained or saved."""
+        return self._nlp
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels it gives, sorted."""
         return tuple(sorted(self._nlp.pipe_labels["ner"]))
