@@ -31,6 +31,7 @@ from entlink.train.distant import Ambiguous, composed_ambiguous, distant_example
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import binary, list_or_nil
 from entlink.train.matches import adjective_examples, match_examples
+from entlink.train.student import StudentConfig, Teacher, keep_layers, match_probabilities
 from entlink.train.tables import read_views
 from entlink.train.vocabulary import prune_vocabulary, shorten
 
@@ -73,6 +74,8 @@ class RerankerTraining:
     bf16: bool = True
     seed: int = 0
     pair: PairConfig = field(default_factory=PairConfig)
+    # not in repr(), so that checkpoints of runs without it go on
+    student: StudentConfig | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def train_reranker(config: RerankerTraining) -> dict[str, int]:
         base.model, base.pairs.tokenizer, chain(contexts, texts), size=config.vocabulary
     )
     model = shorten(model, positions=config.positions)
+    if config.student is not None:
+        model = keep_layers(model, n=config.student.layers)
     encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
     _fit(config, encoder, lists, views)
     encoder.save(config.out)
@@ -172,25 +177,29 @@ def _fit(
     lists: Sequence[Candidates],
     views: Sequence[Sequence[Entity]],
 ) -> None:
-    first = encoder.pairs.mentions(
-        [pair_context(c.example.text, c.example.start, c.example.end) for c in lists]
-    )
+    contexts = [pair_context(c.example.text, c.example.start, c.example.end) for c in lists]
+    first = encoder.pairs.mentions(contexts)
     rows = sorted({row for c in lists for row in (c.gold, *c.rows) if row >= 0})
+    texts = [{row: pair_entity(view[row]) for row in rows} for view in views]
     second = [
-        dict(zip(rows, encoder.pairs.entities([pair_entity(v[row]) for row in rows]), strict=True))
-        for v in views
+        dict(zip(rows, encoder.pairs.entities(list(some.values())), strict=True)) for some in texts
     ]
+    teacher = None
+    if config.student is not None:
+        teacher = Teacher(CrossEncoder.load(config.student.teacher), contexts, texts)
     batches = _batches(config, first)
 
     def loss_at(step: int) -> Tensor:
         epoch, at = divmod(step, len(batches))
         generator = random.Random(f"{config.seed} {epoch} {at}")
-        view = second[generator.randrange(len(second))]
-        drawn = []
+        number = generator.randrange(len(second))
+        view, drawn, asked = second[number], [], []
         for index in batches[_shuffled(len(batches), config.seed + epoch)[at]]:
             chosen, gold = _draw(config, lists[index], generator)
             drawn.append((first[index], [view[row] for row in chosen], gold))
-        return _list_loss(config, encoder, drawn)
+            asked.append((index, chosen))
+        aim = None if teacher is None else teacher.logits(asked, view=number)
+        return _list_loss(config, encoder, drawn, aim)
 
     loop = LoopConfig(
         n_steps=max(1, round(config.epochs * len(batches))),
@@ -200,15 +209,20 @@ def _fit(
         seed=config.seed,
     )
     checkpoint = config.out.with_name(config.out.name + ".checkpoint.safetensors")
-    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint, run=str(config))
+    run = str(config) if config.student is None else f"{config} {config.student}"
+    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint, run=run)
 
 
 def _list_loss(
     config: RerankerTraining,
     encoder: CrossEncoder,
     lists: Sequence[tuple[list[int], list[list[int]], int]],
+    aim: Tensor | None = None,
 ) -> Tensor:
-    """Loss of some lists: (mention's half, candidates' halves, place of the gold one or -1)."""
+    """Loss of some lists: (mention's half, candidates' halves, place of the gold one or -1).
+
+    ``aim``: a teacher's logits of all their pairs.
+    """
     ids, segments, is_token = pad_pairs(
         [mention for mention, candidates, _ in lists for _ in candidates],
         [candidate for _, candidates, _ in lists for candidate in candidates],
@@ -221,7 +235,12 @@ def _list_loss(
     is_candidate = torch.arange(width, device=device)[None, :] < lengths[:, None]
     scores = logits.new_zeros(is_candidate.shape).masked_scatter(is_candidate, logits)
     gold = torch.tensor([width if place < 0 else place for _, _, place in lists], device=device)
-    return _LOSSES[config.loss](scores, is_candidate, gold)
+    loss = _LOSSES[config.loss](scores, is_candidate, gold)
+    if aim is None or config.student is None:
+        return loss
+    wanted = torch.zeros_like(scores).masked_scatter(is_candidate, aim.to(scores))
+    weight = config.student.weight
+    return (1 - weight) * loss + weight * match_probabilities(scores, is_candidate, wanted)
 
 
 def _batches(config: RerankerTraining, first: Sequence[Sequence[int]]) -> list[list[int]]:
