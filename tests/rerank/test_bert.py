@@ -15,7 +15,7 @@ from torch import Tensor
 
 from entlink.errors import BundleError
 from entlink.rerank.bert import BertClassifier
-from entlink.rerank.cross_encoder import pad_pairs
+from entlink.rerank.cross_encoder import CrossEncoder, pad_pairs
 from tests.tiny import bert, cross_encoder
 
 transformers: Any = pytest.importorskip("transformers")
@@ -104,14 +104,17 @@ def test_a_base_model_gets_a_fresh_classifier(tmp_path: Path, batch: Batch, kind
 
 
 def test_sentence_transformers_scores_alike(tmp_path: Path) -> None:
-    library: Any = pytest.importorskip("sentence_transformers")
+    """Plain pairs through its own tokenizer, and our marked pairs as ids."""
+    library: Any = pytest.importorskip(
+        "sentence_transformers", reason="needs sentence-transformers, of the extra dev"
+    )
     made = cross_encoder(seed=2)
     made.save(tmp_path)
     pairs = [("jordan scored", "michael jordan, a player"), ("x", "y"), ("the river", "jordan")]
-    theirs = library.CrossEncoder(
+    loaded = library.CrossEncoder(
         str(tmp_path), device="cpu", model_kwargs={"dtype": torch.float32}
     )
-    expected = theirs.predict(pairs, activation_fn=torch.nn.Identity())
+    expected = loaded.predict(pairs, activation_fn=torch.nn.Identity())
     words = made.pairs.tokenizer
     plain = [words.encode_batch(list(pair), add_special_tokens=False) for pair in pairs]
     cls, sep = 2, 3  # tests.tiny.SPECIAL
@@ -119,6 +122,11 @@ def test_sentence_transformers_scores_alike(tmp_path: Path) -> None:
     found = ours(BertClassifier.load(tmp_path), batch)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
     assert np.std(expected) > 0.01
+    contexts, texts = [("the river", "Jordan", "flows")], [("Jordan", "river"), ("MJ", "player")]
+    (a,) = made.pairs.mentions(contexts)
+    marked = pad_pairs([a, a], made.pairs.entities(texts))
+    saved = CrossEncoder.load(tmp_path).score(contexts, texts, [(0, 0), (0, 1)])
+    np.testing.assert_allclose(theirs(loaded.model, marked), saved, atol=1e-5)
 
 
 def test_dropout_is_off_when_loaded_and_on_in_training(batch: Batch) -> None:

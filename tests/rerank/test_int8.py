@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_eight_bits_are_near_single_precision(
     assert 0 < comparison.mean_difference < exact.std() / 10  # not the same, and not far
     best = [np.asarray(x).reshape(-1, 5).argmax(axis=1) for x in (exact, found)]
     assert comparison.n_changed == (best[0] != best[1]).sum()
+    assert comparison.pairs_per_second > 0 < comparison.exact_pairs_per_second
     assert comparison.n_mentions == len(ENTITIES) and comparison.n_pairs == 5 * len(ENTITIES)
 
 
@@ -97,6 +99,13 @@ def test_neither_padding_nor_batches_matter(
     expected = reader.score(sample.contexts, sample.entities, sample.pairs)
     found = reader.score(sample.contexts, sample.entities, sample.pairs, batch_size=batch_size)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_it_can_be_sent_to_another_process(reader: Int8Reader, sample: PairSample) -> None:
+    again = pickle.loads(pickle.dumps(reader))
+    expected = reader.score(sample.contexts, sample.entities, sample.pairs)
+    found = again.score(sample.contexts, sample.entities, sample.pairs)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_file_holds_bytes(encoder: CrossEncoder, folder: Path) -> None:
