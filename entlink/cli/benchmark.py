@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
+from entlink.cli.options import (
+    backend_option,
+    bundle_option,
+    device_option,
+    quiet_option,
+    threads_option,
+)
 
 
 @click.command("benchmark", short_help="Measure entlink and other systems side by side.")
@@ -42,6 +48,7 @@ from entlink.cli.options import bundle_option, device_option, quiet_option, thre
 @click.option("--again", is_flag=True, help="Run all, even what has a result in DIR.")
 @bundle_option
 @device_option
+@backend_option
 @threads_option
 @quiet_option
 def command(
@@ -55,6 +62,7 @@ def command(
     again: bool,
     bundle: str | None,
     device: str,
+    backend: str,
     threads: int | None,
     quiet: bool,
 ) -> int:
@@ -77,6 +85,7 @@ def command(
         again=again,
         device=device,
         threads=threads or os.cpu_count() or 1,
+        backend=backend,
     )
     result = benchmark(
         files, options, told=lambda line: None if quiet else click.echo(line, err=True)

@@ -59,7 +59,10 @@ def test_page_picture_and_json(
     figures = orjson.loads((out / "benchmark.json").read_bytes())
     assert figures["sets"]["news"]["in_kb"] == {"tiny": 8, "larger": 8}
     rows = {row["name"]: row for row in figures["rows"]}
-    assert list(rows) == ["entlink", "entlink, retriever alone", "some", "none"]
+    own = ["entlink", "entlink, retriever alone", "entlink, every pair read"]
+    assert list(rows) == [*own, "some", "none"]
+    assert rows["entlink, every pair read"]["pairs_per_mention"] == len(tiny.ENTITIES)
+    assert rows["entlink, every pair read"]["n_mentions"] == 4  # the sample
     assert rows["some"]["micro"]["accuracy"] == pytest.approx(3 / 12)
     assert rows["none"]["n_mentions"] == 4
     for row in figures["rows"][1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests import tiny
 
@@ -16,9 +17,12 @@ def save_base(folder: Path, *, seed: int = 0) -> Path:
     words = tiny.tokenizer(
         f"{entity.name} {entity.description}".lower() for entity in tiny.ENTITIES
     )
-    ids = {mark: words.token_to_id(mark) for mark in ("[SEP]", "[CLS]")}
-    words.post_processor = BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
-    tokenizer = PreTrainedTokenizerFast(
+    vocabulary = words.get_vocab()
+    words.post_processor = BertProcessing(
+        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+    )
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer = fast(
         tokenizer_object=words,
         unk_token="[UNK]",
         pad_token="[PAD]",

@@ -21,6 +21,7 @@ PACKAGES = (
     "sentence-transformers",
     "scikit-learn",
     "bm25s",
+    "openvino",
 )
 
 

@@ -1,17 +1,19 @@
-"""entlink itself as one of the systems: whole, its retriever alone, and on bare texts."""
+"""entlink itself among the systems: whole, its retriever alone, uncut, and on bare texts."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from enum import Enum
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import entlink
-from entlink.bundle import open_bundle
-from entlink.decide import Decision
+from entlink.backends import load_reranker
+from entlink.bundle import Bundle
 from entlink.encode.dual import DualEncoder
 from entlink.evaluate.benchmark.peer import Answer, Kind
 from entlink.evaluate.run import before_reading, score_documents
@@ -35,36 +37,74 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-class Own:
-    """A bundle, over its own KB or over another one; ``reads``: with its reranker."""
+class Mode(Enum):
+    """How much of entlink is run."""
 
-    sets: Collection[str] | None = None
+    WHOLE = "entlink"
+    RETRIEVER = "entlink, retriever alone"
+    EXACT = "entlink, every pair read"
+    FINDS = "entlink, own mentions"
+
+
+class Own:
+    """A bundle, over its own KB or, its retriever alone, over another one."""
+
     is_timed = True
 
     def __init__(
-        self, bundle: str | None, *, device: str, threads: int, reads: bool, finds: bool = False
+        self,
+        bundle: Bundle,
+        mode: Mode,
+        *,
+        device: str,
+        threads: int,
+        backend: str = "auto",
+        sets: Collection[str] | None = None,
     ) -> None:
-        self.name = "entlink" if reads else "entlink, retriever alone"
-        self.about = "retriever and cascade of a cross-encoder" if reads else "nothing is read"
-        if finds:
-            self.name, self.about = "entlink, own mentions", "mentions found by its detector"
-        self.kind = Kind.FINDS if finds else Kind.GIVEN
-        self.is_retriever = not reads
+        self.name = mode.value
+        self.kind = {Mode.EXACT: Kind.SAMPLED, Mode.FINDS: Kind.FINDS}.get(mode, Kind.GIVEN)
+        self.is_retriever = mode is Mode.RETRIEVER
+        self.sets = sets
+        self._mode = mode
         self._bundle = bundle
-        self._device = device
-        self._threads = threads
+        self._load: dict[str, Any] = {"device": device, "threads": threads, "backend": backend}
         self._linker: Linker | None = None
 
+    @cached_property
+    def _reader(self) -> str:
+        """What reads the pairs: "auto" depends on what was made on this machine."""
+        if self.is_retriever:
+            return "nothing"
+        kb = KnowledgeBase.open(self._bundle.path)
+        device, backend = self._load["device"], self._load["backend"]
+        reader = load_reranker(self._bundle, kb, backend=backend, device=_torch_name(device))
+        return "nothing" if reader is None else reader.backend
+
+    @property
+    def about(self) -> str:
+        """Its parts, and what reads the pairs."""
+        return {
+            Mode.WHOLE: f"retriever, and a cascade that reads few pairs ({self._reader})",
+            Mode.RETRIEVER: "nothing is read",
+            Mode.EXACT: f"the reranker reads every candidate ({self._reader})",
+            Mode.FINDS: f"on bare texts, mentions by its own detector ({self._reader})",
+        }[self._mode]
+
     def settings(self) -> Mapping[str, object]:
-        """Bundle and code."""
-        digest = open_bundle(self._bundle).digest
-        return {"bundle": digest, "code": code_digest(), "device": self._device}
+        """Bundle, code, and what reads the pairs."""
+        return {
+            "bundle": self._bundle.digest,
+            "code": code_digest(),
+            "device": self._load["device"],
+            "reader": self._reader,
+        }
 
     def prepare(self, kb: KnowledgeBase) -> None:
         """Load the bundle; over another KB than its own, encode that one's entities."""
-        linker = Linker.load(self._bundle, device=self._device, threads=self._threads)
+        exact = self._mode is Mode.EXACT
+        linker = Linker.load(self._bundle, exact=exact, **self._load)
         if linker.kb.digest != kb.digest:
-            linker = _over(kb, linker.bundle.path, linker)
+            linker = _over(kb, linker)
         if self.is_retriever:
             linker.reranker = None
         self._linker = linker
@@ -72,17 +112,23 @@ class Own:
     def answer(self, documents: Sequence[Document]) -> list[list[Answer]]:
         """Link the mentions given, or those found."""
         assert self._linker is not None
-        if self.kind is Kind.FINDS:
+        if self._mode is Mode.FINDS:
             return _found(self._linker, documents)
         scored = score_documents(self._linker, documents)
         answers = iter(_answers(self._linker, scored))
         return [[next(answers) for _ in doc.mentions or ()] for doc in documents]
 
 
-def _over(kb: KnowledgeBase, path: Path, linker: Linker) -> Linker:
-    encoder = DualEncoder.load(path / "retriever")
+def _torch_name(device: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def _over(kb: KnowledgeBase, linker: Linker) -> Linker:
+    encoder = DualEncoder.load(linker.bundle.path / "retriever")
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
-    return Linker(linker.bundle, kb, retriever, None, Decision.load(path / "decision.json"))
+    return Linker(linker.bundle, kb, retriever, None, linker.decision)
 
 
 def _answers(linker: Linker, scored: Sequence[Scored]) -> list[Answer]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,7 +15,7 @@ from entlink.errors import ConfigError, EntlinkError, InputError
 from entlink.evaluate.benchmark.figures import Figures, counts_of, row
 from entlink.evaluate.benchmark.machine import commit, machine, versions
 from entlink.evaluate.benchmark.markdown import page
-from entlink.evaluate.benchmark.own import Own
+from entlink.evaluate.benchmark.own import Mode, Own
 from entlink.evaluate.benchmark.peer import Kind, Peer, load_peers
 from entlink.evaluate.benchmark.plot import write_plot
 from entlink.evaluate.benchmark.runs import Bench, Run, fixed_sample, limited
@@ -40,6 +41,7 @@ class Options:
     again: bool
     device: str
     threads: int
+    backend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def benchmark(
     results = options.out / "results"
     bench = Bench(kb, sets, sample, results, options.threads, options.again, told)
     set_aside: dict[str, str] = {}
-    rows = _rows(bench, [*_own(options, others), *others], set_aside)
+    rows = _rows(bench, [*_own(opened, options, others), *others], set_aside)
     retrieval_rows: list[Figures] = []
     if larger is not None:
-        retrievers = [p for p in [*_own(options, []), *others] if p.is_retriever]
+        retrievers = [p for p in [*_own(opened, options, []), *others] if p.is_retriever]
         over = replace(bench, kb=larger)
         retrieval_rows = _rows(over, retrievers, set_aside, only_retrieval=True)
     found = {"rows": rows, "retrieval_rows": retrieval_rows, "set_aside": set_aside}
@@ -136,25 +138,17 @@ def _others(options: Options) -> list[Peer]:
     return [peer for peer in others if not options.only or peer.name in options.only]
 
 
-def _own(options: Options, others: Sequence[Peer]) -> list[Peer]:
-    """entlink, its retriever alone, and on bare texts where others found the mentions."""
-
-    def made(*, reads: bool, finds: bool = False) -> Own:
-        return Own(
-            options.bundle,
-            device=options.device,
-            threads=options.threads,
-            reads=reads,
-            finds=finds,
-        )
-
-    own: list[Peer] = [made(reads=True), made(reads=False)]
+def _own(bundle: Bundle, options: Options, others: Sequence[Peer]) -> list[Own]:
+    """entlink whole and its retriever; like those others that read every pair or find mentions."""
+    modes: dict[Mode, frozenset[str] | None] = {Mode.WHOLE: None, Mode.RETRIEVER: None}
+    if any(peer.kind is Kind.SAMPLED for peer in others):
+        modes[Mode.EXACT] = None
     found = {name for p in others if p.kind is Kind.FINDS for name in p.sets or ()}
     if found:
-        whole = made(reads=True, finds=True)
-        whole.sets = frozenset(found)
-        own.append(whole)
-    return own
+        modes[Mode.FINDS] = frozenset(found)
+    load: dict[str, Any] = {"device": options.device, "threads": options.threads}
+    load["backend"] = options.backend
+    return [Own(bundle, mode, sets=sets, **load) for mode, sets in modes.items()]
 
 
 def _rows(
