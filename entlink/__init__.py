@@ -9,7 +9,7 @@ Importing this package loads neither torch nor spaCy nor faiss; ``load`` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.records import NIL, Candidate, Document, Entity, Link, LinkedDocument, Mention
@@ -17,6 +17,9 @@ from entlink.records import NIL, Candidate, Document, Entity, Link, LinkedDocume
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
+
+    from entlink.corpus import link_corpus
     from entlink.linker import Linker
 
 __version__ = "0.1.0"
@@ -35,6 +38,8 @@ __all__ = [
     "Linker",
     "Mention",
     "__version__",
+    "link_corpus",
+    "link_frame",
     "load",
 ]
 
@@ -60,7 +65,21 @@ def load(
     return Linker.load(bundle, device=device, threads=threads, backend=backend, exact=exact)
 
 
+def link_frame(frame: pd.DataFrame, *, text: str = "text", **options: Any) -> pd.DataFrame:
+    """The mentions in a frame's column of texts and their links, one row a mention.
+
+    ``options`` are those of `entlink.corpus.link_frame`: linker, bundle, device, ...
+    """
+    from entlink.corpus import link_frame
+
+    return link_frame(frame, text=text, **options)
+
+
 def __getattr__(name: str) -> object:
+    if name == "link_corpus":
+        from entlink.corpus import link_corpus
+
+        return link_corpus
     if name == "Linker":  # loaded when first asked for: it needs torch and spaCy
         from entlink.linker import Linker
 

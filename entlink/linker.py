@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -17,6 +19,7 @@ from entlink import decide
 from entlink.bundle import Bundle, open_bundle
 from entlink.errors import ConfigError, InputError
 from entlink.inputs import mention_input, pair_context, pair_entity, with_full_names
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
 from entlink.vectors import load_retriever
@@ -66,6 +69,7 @@ class Linker:
         self.reranker = reranker
         self.decision = decision
         self.exact = exact  # read every candidate, not only those that can still win
+        self.seconds: dict[str, float] = {}  # spent in each stage so far
 
     @classmethod
     def load(
@@ -86,7 +90,7 @@ class Linker:
 
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         chosen = _device(device, threads)
-        kb = KnowledgeBase.open(opened.path)
+        kb = LiveKnowledgeBase.open_with(opened.path, opened.edits)
         reranker = load_reranker(opened, kb, backend=backend, device=chosen)
         decision = decide.Decision.load(opened.path / "decision.json")
         retriever = load_retriever(opened, kb, device=chosen)
@@ -143,8 +147,9 @@ class Linker:
     def prepare(self, documents: Sequence[Document]) -> tuple[list[Doc], list[Sequence[Mention]]]:
         """The tokenised texts, and the mentions of each: those given, labelled, or those found."""
         given = [_checked(document) for document in documents]
-        docs = [self._nlp.make_doc(document.text) for document in documents]
-        return docs, self._mentions(docs, given)
+        with self._timed("detect"):
+            docs = [self._nlp.make_doc(document.text) for document in documents]
+            return docs, self._mentions(docs, given)
 
     def link_docs(
         self,
@@ -185,14 +190,16 @@ class Linker:
             mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
             for text, m in mentions
         ]
-        if candidates is None:
-            found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
-        else:
-            found = self.retriever.rank(inputs, candidates)
+        with self._timed("retrieve"):
+            if candidates is None:
+                found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
+            else:
+                found = self.retriever.rank(inputs, candidates)
         evidence = [self.retriever.evidence(candidates) for candidates in found]
         first = [decide.first_probabilities(self.decision, e) for e in evidence]
         read = [self._to_read(probabilities) for probabilities in first]
-        logits = self._read(mentions, found, read)
+        with self._timed("rerank"):
+            logits = self._read(mentions, found, read)
         scored = []
         for r, e, p, places, values in zip(found, evidence, first, read, logits, strict=True):
             final = decide.final_probabilities(self.decision, e, p, places, values)
@@ -200,6 +207,12 @@ class Linker:
             all_logits[places] = values
             scored.append(Scored(r, p, all_logits, final))
         return scored
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
     def _mentions(
         self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]

@@ -37,7 +37,7 @@ class FakeLinker:
         self.kb = FakeKb()
 
     def stream(
-        self, documents: Iterable[Document], *, batch_size: int = 64
+        self, documents: Iterable[Document], *, batch_size: int = 64, n_candidates: int = 10
     ) -> Iterator[LinkedDocument]:
         for document in documents:
             mentions = document.mentions

@@ -1,175 +1,140 @@
-"""Documents from files: plain text (one document a file) and JSONL (one document a line).
+"""Documents from files: text, JSONL, CSV, Parquet and spaCy's DocBin, plain or packed.
 
 A JSONL line is ``{"id": "d1", "text": "...", "mentions": [{"start": 0, "end": 5}]}``; ``id`` and
-``mentions`` may be absent. Offsets are Python string indices into ``text``, end exclusive.
+``mentions`` may be absent. Offsets are Python string indices into ``text``, end exclusive. What
+cannot be read becomes a SetAside that says where and why, and reading goes on behind it.
 """
 
 from __future__ import annotations
 
-import gzip
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO, cast
 
-import orjson
-
+from entlink.corpus.items import Entry, SetAside
+from entlink.corpus.jsonl import read_jsonl, starts_jsonl
+from entlink.corpus.sources import STDIN_NAME, Kind, Source, find_sources
+from entlink.corpus.streams import opened
+from entlink.corpus.texts import ReadOptions, checked, read_text
 from entlink.errors import InputError
-from entlink.records import Document, Mention
-
-STDIN = "-"
-_STDIN_NAME = "standard input"
-_BOM = b"\xef\xbb\xbf"
+from entlink.records import Document
 
 
-def check_sources(sources: Sequence[str]) -> None:
-    """Raise InputError for the first source that cannot be read; cheap, so done before loading."""
-    for source in sources:
-        if source == STDIN:
-            continue
-        path = Path(source)
-        if path.is_dir():
-            raise InputError(f"{source}: is a folder; name the files in it")
+class CorpusReader:
+    """The entries of many sources, in order, and how far reading has come."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        options: ReadOptions | None = None,
+        *,
+        stdin: BinaryIO | None = None,
+    ) -> None:
+        self._sources = sources
+        self._options = options or ReadOptions()
+        self._stdin = stdin
+        self._n_done = 0
+        self._current: BinaryIO | None = None
+
+    @property
+    def n_bytes(self) -> int | None:
+        """Size of all files together; None if one is a pipe."""
+        sizes = [source.n_bytes for source in self._sources]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far, packed as they are."""
+        return self._n_done + (self._current.tell() if self._current else 0)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for source in self._sources:
+            for entry in self._read(source):
+                yield checked(entry, self._options)
+            self._n_done += source.n_bytes or 0
+
+    def _read(self, source: Source) -> Iterator[Entry]:
+        if source.path is None:
+            yield from _read_stdin(self._stdin or sys.stdin.buffer, self._options)
+            return
         try:
-            path.open("rb").close()
-        except FileNotFoundError:
-            raise InputError(f"{source}: no such file; check the name and the folder") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{source}: cannot be read ({_reason(error)})") from None
+            raw = source.path.open("rb")
+        except OSError as error:
+            said = f"{source.name}: cannot be read ({error.strerror})"
+            yield SetAside(source.name, said)
+            return
+        last = source.name
+        with raw:
+            self._current = raw if source.n_bytes is not None else None
+            try:
+                with opened(source, raw) as stream:
+                    for entry in _reader_of(source)(source, stream, self._options):
+                        last = entry.where
+                        yield entry
+            except InputError as error:  # the rest of this file is lost, others are not
+                after = f"; read as far as {last}" if last != source.name else ""
+                yield SetAside(source.name, f"{error}{after}")
+            self._current = None
 
 
-def read_documents(sources: Iterable[str], *, stdin: BinaryIO | None = None) -> Iterator[Document]:
+Read = Callable[[Source, BinaryIO, ReadOptions], Iterator[Entry]]
+
+
+def _reader_of(source: Source) -> Read:
+    if source.kind is Kind.JSONL:
+        return read_jsonl
+    if source.kind in (Kind.CSV, Kind.TSV):
+        from entlink.corpus.tables import read_csv
+
+        return read_csv
+    if source.kind is Kind.PARQUET:
+        from entlink.corpus.tables import read_parquet
+
+        return read_parquet
+    if source.kind is Kind.DOCBIN:
+        from entlink.corpus.docbin import read_docbin
+
+        return read_docbin
+    return read_text
+
+
+def read_documents(
+    sources: Sequence[str], *, options: ReadOptions | None = None, stdin: BinaryIO | None = None
+) -> Iterator[Document]:
     """The documents of all sources, in order; ``-`` is standard input.
 
-    Names that end in ``.jsonl`` or ``.jsonl.gz`` hold one document a line, every other file is one
-    document of plain text. Standard input is JSONL if its first line is a JSON object with "text".
-    Raises InputError that names the file and the line or byte.
+    The name of a file tells its kind, and one that no kind is known for is one text. Standard
+    input is JSONL if its first line is a JSON object with a text, else one text.
+    Raises InputError that names file and line for the first that cannot be read.
     """
-    for source in sources:
-        if source == STDIN:
-            yield from _read_stdin(stdin or sys.stdin.buffer)
-        elif source.endswith((".jsonl", ".jsonl.gz")):
-            check_sources([source])
-            yield from _read_jsonl_file(source)
-        else:
-            check_sources([source])
-            yield Document(id=Path(source).name, text=decode(_read_file(source), where=source))
+    found = list(chain.from_iterable(find_sources(sources)))
+    for entry in CorpusReader(found, options, stdin=stdin):
+        if isinstance(entry, SetAside):
+            raise InputError(entry.reason)
+        yield entry.document
 
 
-def decode(data: bytes, *, where: str, offset: int = 0) -> str:
-    """UTF-8 bytes as text, without a byte order mark; ``offset`` is where data starts in its file.
-
-    Raises InputError with the offset of the first byte that is not UTF-8. Line ends are kept as
-    they are, so that offsets into the text are those of the file's characters.
-    """
-    if offset == 0 and data.startswith(_BOM):
-        data, offset = data[len(_BOM) :], len(_BOM)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: not valid UTF-8 at byte {offset + error.start} "
-            f"(0x{data[error.start]:02x}); convert the file to UTF-8"
-        ) from None
+def _read_stdin(stream: BinaryIO, options: ReadOptions) -> Iterator[Entry]:
+    first = stream.readline(options.max_bytes)
+    source = Source(STDIN_NAME, "stdin")
+    read = read_jsonl if starts_jsonl(first, options) else read_text
+    yield from read(source, cast(BinaryIO, _Rejoined(first, stream)), options)
 
 
-def parse_document(line: str, *, where: str, default_id: str) -> Document:
-    """One JSONL line as a document; ``where`` is what an error calls it ("docs.jsonl:3")."""
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{where}: not valid JSON ({error.msg}, column {error.colno})") from None
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise InputError(f'{where}: no text; each line must be an object with a string "text"')
-    identifier = record.get("id", default_id)
-    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise InputError(f'{where}: "id" is {identifier!r}; it must be a string or a number')
-    given = record.get("mentions")
-    if given is None:
-        return Document(id=str(identifier), text=record["text"])
-    if not isinstance(given, list):
-        raise InputError(f'{where}: "mentions" is not a list; leave it out to have them found')
-    mentions = [
-        _parse_mention(item, text=record["text"], where=f"{where}: mention {number}")
-        for number, item in enumerate(given, start=1)
-    ]
-    mentions.sort(key=lambda m: (m.start, m.end))
-    return Document(id=str(identifier), text=record["text"], mentions=tuple(mentions))
+class _Rejoined:
+    """A stream of which the first line was read already."""
 
+    def __init__(self, first: bytes, rest: BinaryIO) -> None:
+        self._first = first
+        self._rest = rest
 
-def _parse_mention(item: object, *, text: str, where: str) -> Mention:
-    if not isinstance(item, dict):
-        raise InputError(f'{where} is not an object with "start" and "end"')
-    fields = cast("dict[str, object]", item)
-    start, end = fields.get("start"), fields.get("end")
-    # type() and not isinstance(): JSON's true would pass as the integer 1
-    if type(start) is not int or type(end) is not int:
-        raise InputError(f'{where} needs whole numbers as "start" and "end"')
-    if not 0 <= start < end <= len(text):
-        raise InputError(
-            f"{where} spans {start} to {end}, but its text has {len(text)} characters; "
-            "offsets count characters from 0, end exclusive"
-        )
-    surface = text[start:end]
-    if fields.get("text", surface) != surface:
-        raise InputError(
-            f"{where} says {fields['text']!r}, but characters {start} to {end} are {surface!r}; "
-            "offsets count characters from 0, end exclusive"
-        )
-    label = fields.get("label", "")
-    return Mention(start=start, end=end, text=surface, label=label if type(label) is str else "")
+    def readline(self, size: int) -> bytes:
+        if self._first:
+            line, self._first = self._first[:size], self._first[size:]
+            return line if line.endswith(b"\n") else line + self._rest.readline(size - len(line))
+        return self._rest.readline(size)
 
-
-def _read_jsonl(lines: Iterable[bytes], *, name: str, id_prefix: str) -> Iterator[Document]:
-    offset = 0
-    for number, line in enumerate(lines, start=1):
-        where = f"{name}:{number}"
-        text = decode(line, where=where, offset=offset).strip()
-        offset += len(line)
-        if text:
-            yield parse_document(text, where=where, default_id=f"{id_prefix}:{number}")
-
-
-def _read_jsonl_file(source: str) -> Iterator[Document]:
-    path = Path(source)
-    try:
-        with path.open("rb") as raw:
-            if source.endswith(".gz"):
-                with gzip.open(raw) as unzipped:
-                    yield from _read_jsonl(unzipped, name=source, id_prefix=path.name)
-            else:
-                yield from _read_jsonl(raw, name=source, id_prefix=path.name)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{source}: not a whole gzip file ({_reason(error)})") from None
-
-
-def _read_stdin(stream: BinaryIO) -> Iterator[Document]:
-    first = stream.readline()
-    if _starts_jsonl(first):
-        yield from _read_jsonl(chain([first], stream), name=_STDIN_NAME, id_prefix="stdin")
-    else:
-        yield Document(id="stdin", text=decode(first + stream.read(), where=_STDIN_NAME))
-
-
-def _starts_jsonl(line: bytes) -> bool:
-    if not line.removeprefix(_BOM).lstrip().startswith(b"{"):
-        return False
-    try:
-        record = orjson.loads(line.removeprefix(_BOM))
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(record, dict) and "text" in record
-
-
-def _read_file(source: str) -> bytes:
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({_reason(error)})") from None
-
-
-def _reason(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return reason or type(error).__name__
+    def read(self, size: int) -> bytes:
+        data, self._first = self._first[:size], self._first[size:]
+        return data + self._rest.read(size - len(data))

@@ -1,4 +1,4 @@
-"""Links to files: JSONL (the format scripts rely on) and an HTML page to look at.
+"""Links to files: JSONL (the format scripts rely on), Parquet, DocBin, NIF, and an HTML page.
 
 A file appears under its name only when it is whole: it is written beside it and then renamed.
 """
@@ -6,147 +6,186 @@ A file appears under its name only when it is whole: it is written beside it and
 from __future__ import annotations
 
 import gzip
-import html
 import os
-import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
 
+from entlink.corpus.items import OWN_KEYS, carried, dumps
+from entlink.corpus.streams import arrow, sync_folder
 from entlink.errors import InputError
-from entlink.records import NIL, Candidate, Link, LinkedDocument
+from entlink.records import Candidate, Link, LinkedDocument, Mention
 
 DIGITS = 6  # of every float written; more would differ between machines and mean nothing
-WIKIDATA_URL = "https://www.wikidata.org/wiki/"
-OUT_SUFFIXES = (".jsonl", ".jsonl.gz", ".html")
+OUT_SUFFIXES = (".jsonl", ".parquet", ".spacy", ".ttl", ".nif", ".html")
+PACKED_SUFFIXES = tuple(
+    f"{name}{packed}" for name in (".jsonl", ".ttl") for packed in (".gz", ".zst")
+)
+_BLOCK = 1 << 22
 
-_QID = re.compile(r"Q[1-9][0-9]*")
-_LINKED_COLOUR = "#cfe8d5"
-_NIL_COLOUR = "#e4e4e4"
-_PAGE_START = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Links</title>
-<style>
-body { font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-figure { margin: 0 0 3rem; }
-figcaption { color: #666; font-size: 0.9rem; margin-bottom: 0.5rem; }
-</style>
-</head>
-<body>
-"""
-_PAGE_END = "</body>\n</html>\n"
+Linked = tuple[LinkedDocument, Mapping[str, object]]  # with the columns that are carried through
+ColumnKinds = Mapping[str, Iterable[str]]  # of each carried column the kinds of its values
+Write = Callable[[Iterable[Linked], BinaryIO], None]
 
 
-def link_record(document: LinkedDocument) -> dict[str, object]:
-    """A linked document as the JSON object of the links format, floats rounded to six digits."""
-    return {
+def link_record(
+    document: LinkedDocument, extra: Mapping[str, object] | None = None, *, labels: bool = False
+) -> dict[str, object]:
+    """A linked document as the JSON object of the links format, floats rounded to six digits.
+
+    ``extra`` comes after it, a name that the format uses with "_" behind it.
+    """
+    record: dict[str, object] = {
         "id": document.id,
         "text": document.text,
-        "mentions": [_mention_record(link) for link in document.links],
+        "mentions": [_mention_record(link, labels=labels) for link in document.links],
     }
+    return record | carried(extra, taken=OWN_KEYS) if extra else record
 
 
-def write_jsonl(documents: Iterable[LinkedDocument], stream: BinaryIO) -> Iterator[LinkedDocument]:
-    """Write one line a document, and pass each document on once it is written."""
-    for document in documents:
-        stream.write(orjson.dumps(link_record(document), option=orjson.OPT_APPEND_NEWLINE))
-        yield document
+def link_line(
+    document: LinkedDocument, extra: Mapping[str, object] | None = None, *, labels: bool = False
+) -> bytes:
+    """A line of the links format; with the mentions' labels where another format needs them."""
+    return dumps(link_record(document, extra, labels=labels)) + b"\n"
 
 
-def write_html(documents: Iterable[LinkedDocument], stream: BinaryIO) -> Iterator[LinkedDocument]:
-    """Write a page that shows each text with its links (displaCy), and pass each document on.
-
-    Everything from texts, ids and names is escaped. Only Wikidata's own ids (Q and a number) get
-    an address, for only these are known to lead somewhere.
-    """
-    stream.write(_PAGE_START.encode())
-    for document in documents:
-        stream.write(html_figure(document).encode("utf-8", "replace"))
-        yield document
-    stream.write(_PAGE_END.encode())
+def read_link_line(line: bytes) -> Linked:
+    """What `link_line` wrote."""
+    record = orjson.loads(line)
+    links = tuple(_link(mention) for mention in record.pop("mentions"))
+    return LinkedDocument(record.pop("id"), record.pop("text"), links), record
 
 
-def write_file(documents: Iterable[LinkedDocument], path: Path) -> Iterator[LinkedDocument]:
-    """Write ``path`` in the format that its name asks for, and pass each document on.
+def is_jsonl(path: Path) -> bool:
+    """Do the lines of the links format go into this file as they are?"""
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".jsonl")
 
-    The file is in place when the iterator is exhausted; if it is not, nothing is left behind.
-    Raises InputError for a name that is not one of OUT_SUFFIXES, or a folder that does not exist.
+
+def write_file(
+    lines: Iterable[bytes],
+    path: Path,
+    *,
+    columns: ColumnKinds | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Write lines of the links format to ``path``, in the format that its name asks for.
+
+    Formats other than JSONL want lines with labels, and Parquet to know the carried ``columns``.
+    Until it is whole the file lies in ``folder``, without one beside ``path``.
+    Raises InputError for a name that no format is known for, or a folder that does not exist.
     """
     check_out(path)
-    with replacing(path) as raw:
-        if path.name.endswith(".html"):
-            yield from write_html(documents, raw)
-        elif path.name.endswith(".gz"):
-            # without name and time, so that the same links are the same bytes
-            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as zipped:
-                yield from write_jsonl(documents, cast(BinaryIO, zipped))
+    with replacing(path, folder=folder) as raw, _packing(path, raw) as stream:
+        if is_jsonl(path):
+            stream.writelines(lines)
         else:
-            yield from write_jsonl(documents, raw)
+            _writer_of(path, columns or {})(map(read_link_line, lines), stream)
 
 
 def check_out(path: Path) -> None:
     """Raise InputError if links cannot be written under this name."""
-    if not path.name.endswith(OUT_SUFFIXES):
-        raise InputError(f"{path}: unknown kind of output; end the name in one of {OUT_SUFFIXES}")
+    if not path.name.endswith(OUT_SUFFIXES + PACKED_SUFFIXES):
+        raise InputError(
+            f"{path}: unknown kind of output; end the name in one of {', '.join(OUT_SUFFIXES)}, "
+            "or .gz or .zst after .jsonl or .ttl"
+        )
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
+    if path.name.endswith((".zst", ".parquet")):
+        arrow(str(path))
+
+
+def _writer_of(path: Path, columns: ColumnKinds) -> Write:
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    if name.endswith(".html"):
+        from entlink.corpus.page import write_html
+
+        return write_html
+    if name.endswith(".parquet"):
+        from entlink.corpus.parquet import write_parquet
+
+        return lambda documents, stream: write_parquet(documents, stream, columns=columns)
+    if name.endswith(".spacy"):
+        from entlink.corpus.docbin import write_docbin
+
+        return write_docbin
+    from entlink.corpus.nif import write_nif
+
+    return write_nif
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside ``path`` that takes its name at the end, or vanishes on an error."""
+def _packing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    if path.name.endswith(".gz"):
+        # without name and time, so that the same links are the same bytes
+        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+    elif path.name.endswith(".zst"):
+        zstandard = _Zstandard(raw)
+        yield cast(BinaryIO, zstandard)
+        zstandard.flush()
+    else:
+        yield raw
+
+
+class _Zstandard:
+    """Packs what is written, a frame a block; frames one after another are one .zst file."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import pyarrow as pa
+
+        self._codec: Any = pa.Codec("zstd")
+        self._raw = raw
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._waiting += data
+        if len(self._waiting) >= _BLOCK:
+            self.flush()
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._raw.write(self._codec.compress(bytes(self._waiting), asbytes=True))
+            self._waiting.clear()
+
+
+@contextmanager
+def replacing(path: Path, *, folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A new file that takes this name once it is whole and on the disk, or else vanishes.
+
+    It is written beside ``path``, or in another ``folder`` of the same file system.
+    """
     # the mode that open() would give; mkstemp alone makes files that only their owner can read
     umask = os.umask(0)
     os.umask(umask)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=folder or path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def html_figure(document: LinkedDocument) -> str:
-    """One document as a figure: its text with the links marked by displaCy."""
-    from spacy import displacy
-
-    parsed: dict[str, Any] = {
-        "text": document.text.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-        "ents": [_span(link) for link in _without_overlaps(document.links)],
-        "title": None,
-    }
-    marked = displacy.render(parsed, style="ent", manual=True, jupyter=False)
-    caption = html.escape(document.id)
-    return f'<figure dir="auto">\n<figcaption>{caption}</figcaption>{marked}</figure>\n'
-
-
-def _span(link: Link) -> dict[str, Any]:
-    """A link as displaCy's renderer wants it; it escapes the text, and nothing else."""
-    span: dict[str, Any] = {"start": link.mention.start, "end": link.mention.end}
-    if link.entity_id == NIL:
-        return {**span, "label": "not in the knowledge base", "params": {"bg": _NIL_COLOUR}}
-    label = f"{link.name} {link.probability:.2f} "
-    if _QID.fullmatch(link.entity_id):
-        span |= {"kb_id": link.entity_id, "kb_url": WIKIDATA_URL + link.entity_id}
-    else:
-        label += link.entity_id
-    return {**span, "label": html.escape(label), "params": {"bg": _LINKED_COLOUR}}
-
-
-def _without_overlaps(links: Iterable[Link]) -> Iterator[Link]:
+def without_overlaps(links: Iterable[Link]) -> Iterator[Link]:
     """The links that can be shown side by side: of two that overlap, the first, then longer."""
     end = 0
     for link in sorted(links, key=lambda k: (k.mention.start, -k.mention.end)):
@@ -155,8 +194,8 @@ def _without_overlaps(links: Iterable[Link]) -> Iterator[Link]:
             end = link.mention.end
 
 
-def _mention_record(link: Link) -> dict[str, object]:
-    return {
+def _mention_record(link: Link, *, labels: bool) -> dict[str, object]:
+    record: dict[str, object] = {
         "start": link.mention.start,
         "end": link.mention.end,
         "text": link.mention.text,
@@ -165,6 +204,7 @@ def _mention_record(link: Link) -> dict[str, object]:
         "probability": round(link.probability, DIGITS),
         "candidates": [_candidate_record(candidate) for candidate in link.candidates],
     }
+    return record | {"label": link.mention.label} if labels else record
 
 
 def _candidate_record(candidate: Candidate) -> dict[str, object]:
@@ -177,3 +217,19 @@ def _candidate_record(candidate: Candidate) -> dict[str, object]:
         "prior": round(candidate.prior, DIGITS),
         "reranker_score": None if score is None else round(score, DIGITS),
     }
+
+
+def _link(record: dict[str, Any]) -> Link:
+    mention = Mention(record["start"], record["end"], record["text"], record.get("label", ""))
+    candidates = tuple(
+        Candidate(
+            c["entity"],
+            c["name"],
+            c["retriever_score"],
+            c["prior"],
+            c["reranker_score"],
+            c["probability"],
+        )
+        for c in record["candidates"]
+    )
+    return Link(mention, record["entity"], record["name"], record["probability"], candidates)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import entlink
 from entlink.cli.app import run
+from entlink.cli.progress import ProgressLine, duration
 from entlink.cli.table import print_table, visible
+from entlink.corpus import Progress
+from entlink.corpus.shards import Counts
 from entlink.errors import BundleError
-from entlink.records import Document
+from entlink.records import Document, LinkedDocument
 from tests.fake_linker import FakeLinker
 
 LINES = [
@@ -152,11 +156,117 @@ def test_an_unknown_bundle_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err.startswith("entlink: nowhere: no such bundle")
 
 
-def test_bad_input_midway_leaves_no_file(
-    docs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"caf\xe9")
+    return str(path)
+
+
+def test_bad_input_midway_is_set_aside(
+    docs: str, bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = tmp_path / "bad.txt"
-    bad.write_bytes(b"caf\xe9")
-    assert run(["link", docs, str(bad), "--out", str(tmp_path / "l.jsonl")]) == 2
-    assert "bad.txt: not valid UTF-8 at byte 3" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.txt", "docs.jsonl"]
+    out = tmp_path / "l.jsonl"
+    assert run(["link", docs, bad, "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert "2 documents, 3 mentions, 2 linked, 1 NIL, 1 set aside in " in said
+    assert 'most linked: Jordan (Q810) 1, <b>"R&D"</b> (x:<1>) 1\n' in said
+    assert f"set aside, with the reasons: {out}.quarantine.jsonl" in said
+    assert len(out.read_bytes().splitlines()) == 2
+    (aside,) = (tmp_path / "l.jsonl.quarantine.jsonl").read_bytes().splitlines()
+    assert "bad.txt: not valid UTF-8 at byte 3" in json.loads(aside)["reason"]
+
+
+def test_bad_input_midway_of_a_pipe_is_said(
+    docs: str, bad: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["link", bad, docs, "--out", "-", "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err.startswith("entlink: set aside: ")
+    assert "bad.txt: not valid UTF-8 at byte 3" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", [None, "-", "l.jsonl"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_bad_input_alone_or_strict_is_an_error(
+    docs: str,
+    bad: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    out: str | None,
+    strict: bool,
+) -> None:
+    args = ["link", bad, *([docs, "--strict"] if strict else [])]
+    if out:
+        args += ["--out", out if out == "-" else str(tmp_path / out)]
+    assert run(args) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"entlink: {bad}: not valid UTF-8 at byte 3")
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "l.jsonl").exists()
+
+
+def test_all_of_several_bad_documents(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text("{\n[\n", encoding="utf-8")
+    assert run(["link", str(path)]) == 2
+    assert capsys.readouterr().err.count("entlink: set aside: ") == 2
+    assert run(["link", str(path), "--out", str(tmp_path / "o.jsonl")]) == 2
+    assert "none of 2 documents is usable: " in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["d.jsonl"]
+
+
+def test_a_folder_and_a_table(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    (tmp_path / "a.txt").write_text("Jordan", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("nr,story,day\n7,Odd,Monday\n", encoding="utf-8")
+    args = ["link", str(tmp_path), "--out", "-", "--text-column", "story", "--id-column", "nr"]
+    assert run(args) == 0
+    first, second = map(json.loads, capsysbinary.readouterr().out.splitlines())
+    assert (first["id"], first["text"]) == ("a.txt", "Jordan")
+    assert (second["id"], second["text"], second["day"]) == ("7", "Odd", "Monday")
+
+
+def test_an_interrupted_run_says_that_it_goes_on(
+    docs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(FakeLinker):
+        def stream(self, *_: object, **__: object) -> Iterator[LinkedDocument]:
+            raise KeyboardInterrupt
+
+    args = ["link", docs, "--out", str(tmp_path / "l.jsonl")]
+    with monkeypatch.context() as patch:
+        patch.setattr(entlink, "load", lambda *_, **__: Interrupted())
+        assert run(args) == 130
+    assert "what was done is kept; the same command goes on" in capsys.readouterr().err
+    assert run([*args, "--candidates", "3"]) == 2
+    assert "number of candidates was 10 and is now 3" in capsys.readouterr().err
+    assert run(args) == 0
+
+
+def test_options_of_runs_need_a_file(docs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (["--processes", "2"], ["--engine", "ray"], ["--restart"]):
+        assert run(["link", docs, *options]) == 2
+        assert "need --out FILE" in capsys.readouterr().err
+
+
+def test_the_line_of_progress() -> None:
+    line = ProgressLine(shown=False)
+    counts = Counts(n_documents=50, n_mentions=1234, n_set_aside=1)
+    assert line.line(Progress(counts, 25, 100, 0), elapsed_s=10) == (
+        " 25% [#####---------------] 50 documents, 1,234 mentions, 1 set aside, 5.0 documents/s, "
+        "30 s left"
+    )
+    assert line.line(Progress(counts, 0, None, 0), elapsed_s=10).endswith("5.0 documents/s")
+    line(Progress(Counts(n_documents=20), 10, 100, 20))  # twenty were there before
+    said = line.line(Progress(counts, 25, 100, 20), elapsed_s=15)
+    assert said.endswith("2.0 documents/s, 75 s left")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (89, "89 s"), (300, "5 min"), (7500, "2 h 05 min")]
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

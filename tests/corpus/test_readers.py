@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entlink.corpus.readers import check_sources, decode, parse_document, read_documents
+from entlink.corpus.jsonl import parse_document
+from entlink.corpus.readers import read_documents
+from entlink.corpus.sources import find_sources
+from entlink.corpus.texts import decode
 from entlink.errors import InputError
 from entlink.records import Document, Mention
 
@@ -145,13 +148,15 @@ def test_the_first_bad_byte_is_the_one_reported(text: str, junk: bytes, offset: 
         decode(data + junk + b" ", where="w", offset=offset)
 
 
-def test_a_missing_file_and_a_folder_are_said_before_anything_is_read(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_said_before_anything_is_read(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(InputError, match=r"nothing\.txt: no such file"):
-        check_sources(["-", str(tmp_path / "nothing.txt")])
-    with pytest.raises(InputError, match="is a folder"):
-        check_sources([str(tmp_path)])
+        find_sources(["-", str(tmp_path / "nothing.txt")])
+    with pytest.raises(InputError, match="no files to link in this folder"):
+        find_sources([str(tmp_path)])
     with pytest.raises(InputError, match="cannot be read"):
-        check_sources(["a\0b"])
+        find_sources(["a\0b"])
 
 
 @pytest.mark.parametrize("damage", [slice(None, -5), slice(5, None), slice(0, 0)])

@@ -5,23 +5,30 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.tokens import DocBin
 
+from entlink.corpus.page import html_figure, write_html
 from entlink.corpus.writers import (
-    html_figure,
+    link_line,
     link_record,
+    read_link_line,
     replacing,
     write_file,
-    write_html,
-    write_jsonl,
 )
 from entlink.errors import InputError
+from entlink.evaluate.formats import nif
 from entlink.records import Candidate, Document, Entity, Link, LinkedDocument, Mention
 from tests.fake_linker import JORDAN, ODD, FakeLinker, link_to
 
@@ -71,9 +78,7 @@ def test_nil_and_unread_pairs_are_written_as_such() -> None:
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=4))
 def test_jsonl_lines_are_the_documents_in_order(texts: list[str]) -> None:
     documents = [linked(text, identifier=str(n)) for n, text in enumerate(texts)]
-    stream = BytesIO()
-    assert list(write_jsonl(documents, stream)) == documents
-    lines = stream.getvalue().decode().split("\n")
+    lines = b"".join(map(link_line, documents)).decode().split("\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == [link_record(d) for d in documents]
 
@@ -126,7 +131,7 @@ def test_overlapping_mentions_never_repeat_text() -> None:
 
 def test_html_page_is_utf8_and_says_so() -> None:
     stream = BytesIO()
-    list(write_html([linked("北京 😀 Jordan שלום \x00")], stream))
+    write_html([(linked("北京 😀 Jordan שלום \x00"), {})], stream)
     markup = stream.getvalue().decode("utf-8")
     assert '<meta charset="utf-8">' in markup
     assert "北京 😀" in markup
@@ -135,21 +140,26 @@ def test_html_page_is_utf8_and_says_so() -> None:
 
 
 def test_write_file_picks_the_format_by_name(tmp_path: Path) -> None:
-    documents = [linked("Jordan"), linked("")]
-    for name in ("l.jsonl", "l.jsonl.gz", "l.html"):
-        assert list(write_file(documents, tmp_path / name)) == documents
+    lines = [link_line(linked("Jordan")), link_line(linked(""))]
+    for name in ("l.jsonl", "l.jsonl.gz", "l.jsonl.zst", "l.html"):
+        write_file(lines, tmp_path / name)
     plain = (tmp_path / "l.jsonl").read_bytes()
+    assert plain == b"".join(lines)
     assert gzip.decompress((tmp_path / "l.jsonl.gz").read_bytes()) == plain
-    assert len(plain.splitlines()) == 2
+    with pa.input_stream(tmp_path / "l.jsonl.zst", compression="zstd") as packed:
+        assert packed.read() == plain
     assert (tmp_path / "l.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize("name", ["l.jsonl", "l.jsonl.gz", "l.html"])
+@pytest.mark.parametrize(
+    "name",
+    ["l.jsonl", "l.jsonl.gz", "l.jsonl.zst", "l.html", "l.parquet", "l.spacy", "l.ttl", "l.ttl.gz"],
+)
 def test_the_same_links_are_the_same_bytes(tmp_path: Path, name: str) -> None:
     first, second = tmp_path / "1" / name, tmp_path / "2" / name
     for path in (first, second):
         path.parent.mkdir()
-        list(write_file([linked(NASTY)], path))
+        write_file([link_line(linked(NASTY), labels=True)], path)
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -157,12 +167,12 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "l.jsonl"
     path.write_text("old", encoding="utf-8")
 
-    def failing() -> Iterator[LinkedDocument]:
-        yield linked("Jordan")
+    def failing() -> Iterator[bytes]:
+        yield link_line(linked("Jordan"))
         raise InputError("bad line")
 
     with pytest.raises(InputError, match="bad line"):
-        list(write_file(failing(), path))
+        write_file(failing(), path)
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -182,8 +192,74 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_written_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "d.html").mkdir()
     with pytest.raises(InputError, match=said):
-        list(write_file([], tmp_path / name))
+        write_file([], tmp_path / name)
 
 
 def test_the_odd_entity_is_odd() -> None:
     assert ODD.id != "" and "<" in ODD.name  # the tests above rest on it
+
+
+def labelled(text: str, *, identifier: str = "d") -> LinkedDocument:
+    document = linked(text, identifier=identifier)
+    links = tuple(replace(k, mention=replace(k.mention, label="LOC")) for k in document.links)
+    return replace(document, links=links)
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_a_line_is_read_as_it_was_written(text: str) -> None:
+    document = labelled(f"{text} Jordan Odd {text} Nowhere")
+    extra = {"n": 3, "id": "taken", "x": [text]}
+    found, further = read_link_line(link_line(document, extra, labels=True))
+    assert link_record(found) == link_record(document)
+    assert found.links[0].mention.label == "LOC"
+    assert further == {"n": 3, "id_": "taken", "x": [text]}
+
+
+def test_parquet_has_one_row_a_mention(tmp_path: Path) -> None:
+    lines = [
+        link_line(labelled("Jordan met Odd", identifier="a"), {"n": 1, "v": 1, "text": "T"}),
+        link_line(linked("none here", identifier="b"), {"n": 2, "v": "x"}),
+        link_line(linked("Nowhere", identifier="c"), {"n": None, "v": None}),
+    ]
+    columns = {"n": ["int", "null"], "v": ["int", "null", "string"], "text_": ["string"]}
+    write_file(lines, tmp_path / "l.parquet", columns=columns)
+    rows = pq.read_table(tmp_path / "l.parquet").to_pylist()
+    names = ("document_id", "start", "end", "text", "entity", "n", "v", "text_")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["a", 0, 6, "Jordan", "Q810", 1, "1", "T"],
+        ["a", 11, 14, "Odd", "x:<1>", 1, "1", "T"],
+        ["c", 0, 7, "Nowhere", "NIL", None, None, None],
+    ]
+    assert [c["entity"] for c in rows[0]["candidates"]] == ["Q810", "Q41421"]
+
+
+def test_nif_is_read_back_by_the_reader_of_gold(tmp_path: Path) -> None:
+    write_file([link_line(labelled(NASTY, identifier="a b"), labels=True)], tmp_path / "l.ttl")
+    (gold,) = nif.read(tmp_path / "l.ttl")
+    assert (gold.id, gold.text) == ("a b", NASTY)
+    expected = [(m.start, m.end, k.entity_id) for k in linked(NASTY).links for m in (k.mention,)]
+    assert [(m.start, m.end, m.entity) for m in gold.mentions] == expected
+
+
+def test_a_docbin_has_the_links_and_their_scores(tmp_path: Path) -> None:
+    document = labelled("Jordan met an Odd one\nin Nowhere", identifier="a")
+    write_file([link_line(document, {"n": 7}, labels=True)], tmp_path / "l.spacy")
+    (doc,) = DocBin().from_disk(tmp_path / "l.spacy").get_docs(spacy.blank("en").vocab)
+    assert doc.text == document.text
+    assert [(e.start_char, e.end_char, e.label_, e.kb_id_) for e in doc.ents] == [
+        (k.mention.start, k.mention.end, "LOC", k.entity_id) for k in document.links
+    ]
+    assert doc.user_data["id"] == "a"
+    assert doc.user_data["n"] == 7
+    user_data: dict[Any, Any] = doc.user_data
+    stored = user_data[("entlink", 0, 6)]  # as the spaCy component keeps it
+    assert list(stored[:4]) == ["LOC", "Q810", "Jordan", 0.7]  # msgpack gives tuples
+    assert [c[0] for c in stored[4]] == ["Q810", "Q41421"]
+
+
+def test_mentions_that_overlap_are_no_obstacle_to_a_docbin(tmp_path: Path) -> None:
+    text = "Jordan Odd River"
+    links = tuple(link_to(Mention(s, e, text[s:e]), [(JORDAN, 1.0)]) for s, e in [(0, 9), (5, 9)])
+    write_file([link_line(LinkedDocument("d", text, links))], tmp_path / "l.spacy")
+    (doc,) = DocBin().from_disk(tmp_path / "l.spacy").get_docs(spacy.blank("en").vocab)
+    assert [ent.text for ent in doc.ents] == ["Jordan Odd"]  # whole tokens
