@@ -17,7 +17,7 @@ Values = NDArray[np.float64]  # (n_entities,), higher is better
 
 
 class OfThatName(Base):
-    """The bearers of the name, ordered by a number that the KB gives; ties by row."""
+    """The bearers of the name, ordered by a number; ties by row."""
 
     def __init__(
         self, name: str, about: str, values: Callable[[KnowledgeBase], Values] | None
@@ -41,9 +41,9 @@ class OfThatName(Base):
         ranked: dict[str, NDArray[np.int64]] = {}
         for surface, found in hits.items():
             rows = np.array([hit.row for hit in found], dtype=np.int64)
-            priors = np.array([hit.prior for hit in found])
-            values = priors if self._values is None else self._values[rows]
-            ranked[surface] = rows[np.lexsort((rows, -values))]
+            if self._values is not None:  # else as they come: by prior, then popularity
+                rows = rows[np.lexsort((rows, -self._values[rows]))]
+            ranked[surface] = rows
         return by_first(self._kb, [ranked[m.text] for _, m in mentions])
 
 
@@ -72,7 +72,11 @@ def name_peers() -> list[Base]:
     of = "of the entities of that name"
     return [
         OfThatName("most popular of that name", f"{of} the most popular", popularity),
-        OfThatName("highest prior of that name", f"{of} the one it was most seen to mean", None),
+        OfThatName(
+            "highest prior of that name",
+            f"{of} the one it was most seen to mean, then the more popular",
+            None,
+        ),
         OfThatName("has a description", f"{of} the first with a description", has_description),
         OfThatName("has a popularity", f"{of} the first whose popularity is known", has_popularity),
         OfThatName("longest description", f"{of} the one with most text", description_length),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,7 @@ class Bm25(Base):
     def prepare(self, kb: KnowledgeBase) -> None:
         """Index names, aliases and description of every entity."""
         bm25s: Any = need("bm25s")
+        logging.getLogger("bm25s").setLevel(logging.ERROR)  # it warns that it is at work
         texts = [
             " ".join((e.name, *e.aliases, entity_description(e)))
             for some in kb.iterate()

@@ -61,7 +61,7 @@ def test_names_by_hand(kb: KnowledgeBase) -> None:
     # Q1, Q3 and Q11 have no popularity; all have a description; Q3's, Q5's and Q10's are longest
     assert tops == {
         "most popular of that name": ["Q2", "Q4", "Q10", None],
-        "highest prior of that name": ["Q1", "Q4", "Q10", None],
+        "highest prior of that name": ["Q2", "Q4", "Q10", None],  # no uses are counted
         "has a description": ["Q1", "Q4", "Q10", None],
         "has a popularity": ["Q2", "Q4", "Q10", None],
         "longest description": ["Q3", "Q5", "Q10", None],
