@@ -30,6 +30,7 @@ PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
   $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
 
 .PHONY: link test format clean benchmark benchmark-train benchmark-small
+.PHONY: corpus-kills corpus-100k corpus-1m corpus-speed
 .DELETE_ON_ERROR:
 
 link: $(VENV)/.link-stamp
@@ -63,6 +64,27 @@ benchmark-small: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.peers.small $(OUT)/benchmark-small/contexts.jsonl
 	$(BIN)/entlink benchmark $(OUT)/benchmark-small/contexts.jsonl --peers tests.peers.light \
 	  --out $(OUT)/benchmark-small
+
+# A run killed at KILLS random moments loses nothing (CI does it 20 times): about four minutes.
+KILLS ?= 200
+corpus-kills: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.kill --times $(KILLS)
+
+# Memory and rate from the start to the end, and their plot; hours, so ENDURANCE=--documents=5000
+# for a try. CORPUS_BUNDLE=DIR links with another bundle.
+CORPUS_OPTIONS = $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE)) $(ENDURANCE)
+corpus-100k: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.endurance --documents 100000 --out $(OUT)/corpus-100k $(CORPUS_OPTIONS)
+	cp $(OUT)/corpus-100k.svg docs/
+
+corpus-1m: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.endurance --documents 1000000 --no-reranker --processes 2 \
+	  --out $(OUT)/corpus-1m $(CORPUS_OPTIONS)
+	cp $(OUT)/corpus-1m.svg docs/
+
+# The obvious loop, batches, two processes: documents a second of each. TEXTS=FILE.jsonl for yours.
+corpus-speed: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.speed $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

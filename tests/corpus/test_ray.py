@@ -1,0 +1,86 @@
+"""Ray: of three nodes on this machine one is killed in the middle, and the bytes are the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entlink.bundle import Bundle
+from entlink.corpus import Progress, link_corpus
+from entlink.linker import Linker
+from tests.tiny import make_bundle
+
+ray = pytest.importorskip("ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("Jordan", "Paris", "Georgia", "Amazon", "Prince", "Chicago Bulls", "Apple")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without room for actors, and three nodes with room for one each."""
+    made = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_a_killed_node_changes_no_byte(
+    bundle: Bundle, cluster: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "in.jsonl"
+    rows = [
+        {"id": n, "text": f"{NAMES[n % 7]} met {NAMES[n // 7 % 7]} on day {n}."}
+        for n in range(2000)
+    ]
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options: dict[str, Any] = {"bundle": bundle.path, "device": "cpu", "threads": 1}
+    link_corpus(source, tmp_path / "local.jsonl", **options)
+
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+    killed: list[Any] = []
+
+    def kill_one(progress: Progress) -> None:
+        if not killed:  # the first shards are there, others under way
+            killed.append(nodes.pop())
+            cluster.remove_node(killed[0], allow_graceful=False)
+
+    out = tmp_path / "ray.jsonl"
+    summary = link_corpus(source, out, engine="ray", processes=3, on_progress=kill_one, **options)
+    assert "an actor was lost" in caplog.text
+    assert summary.n_documents == 2000
+    assert out.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    for node in nodes:
+        cluster.remove_node(node)
+
+
+def test_a_dataset_of_ones_own(bundle: Bundle, cluster: Any) -> None:
+    from entlink.corpus.ray import link_dataset
+
+    cluster.add_node(num_cpus=2)
+    texts = ["Jordan met Paris.", None, "nothing"]
+    dataset = ray.data.from_items([{"key": n, "body": text} for n, text in enumerate(texts)])
+    linked = link_dataset(
+        dataset, text="body", id="key", bundle=bundle.path, device="cpu", concurrency=1
+    )
+    rows = sorted(linked.take_all(), key=lambda row: row["key"])
+    (expected,) = Linker.load(bundle.path, device="cpu").link("Jordan met Paris.")
+    assert [m["entity"] for m in rows[0]["mentions"]] == [k.entity_id for k in expected.links]
+    assert [(row["body"], list(row["mentions"])) for row in rows[1:]] == [
+        (None, []),
+        ("nothing", []),
+    ]
