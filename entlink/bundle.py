@@ -56,6 +56,12 @@ class Bundle:
         listing = "".join(f"{name} {self.files[name]}\n" for name in names)
         return hashlib.sha256(listing.encode()).hexdigest()
 
+    @property
+    def edits(self) -> Path | None:
+        """The folder beside it for edits of its knowledge base; None: it is the built-in one."""
+        path = self.path.resolve()
+        return None if path == builtin_path().resolve() else path.with_name(f"{path.name}.edits")
+
     def has(self, name: str) -> bool:
         """Is there such a file, or a folder of files?"""
         return any(file == name or file.startswith(f"{name}/") for file in self.files)

@@ -6,13 +6,22 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from entlink.bundle import Bundle, cache_dir
 from entlink.encode.dual import DualEncoder
 from entlink.errors import BundleError
+from entlink.inputs import entity_inputs
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
+from entlink.records import Entity
 from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.retrieve.live import LiveSurfaces
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +35,25 @@ def load_retriever(bundle: Bundle, kb: KnowledgeBase, *, device: str = "cpu") ->
     folder = cache_dir() / f"vectors-{_VERSION}-{bundle.index_digest[:32]}"
     for _ in range(_ATTEMPTS - 1):
         try:
-            return Retriever(kb, encoder, _open(folder, kb, encoder))
+            return _retriever(kb, encoder, _open(folder, kb, encoder))
         except BundleError as error:  # or another process found it damaged and removes it just now
             log.warning("%s: damaged (%s); making it again", folder, error)
             shutil.rmtree(folder, ignore_errors=True)
-    return Retriever(kb, encoder, _open(folder, kb, encoder))
+    return _retriever(kb, encoder, _open(folder, kb, encoder))
+
+
+def encode_each(encoder: DualEncoder, entities: Sequence[Entity]) -> list[NDArray[np.float32]]:
+    """The vectors of each entity, (n_surfaces, d): what an edit of a knowledge base carries."""
+    items = [entity_inputs(entity) for entity in entities]
+    joined = encoder.encode_entities([item for many in items for item in many])
+    return np.split(joined, np.cumsum([len(many) for many in items])[:-1])
+
+
+def _retriever(kb: KnowledgeBase, encoder: DualEncoder, surfaces: SurfaceVectors) -> Retriever:
+    if not isinstance(kb, LiveKnowledgeBase):
+        return Retriever(kb, encoder, surfaces)
+    kb.encode = partial(encode_each, encoder)
+    return Retriever(kb, encoder, LiveSurfaces(surfaces, kb))
 
 
 def _open(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:
@@ -41,7 +64,7 @@ def _open(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVecto
 
 def _make(folder: Path, kb: KnowledgeBase, encoder: DualEncoder) -> None:
     """Write to a folder of our own, then rename: of two processes that start at once, one wins."""
-    log.info("encoding %d entities; this is done once for a bundle", len(kb))
+    log.info("encoding %d entities; this is done once for a bundle", len(kb.base))
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         SurfaceVectors.build(kb, encoder).save(made)

@@ -65,6 +65,7 @@ class Gazetteer:
         self._max_tokens = max_tokens
         self._ordinary = ordinary  # words usually written small, casefolded
         self._verdicts: dict[str, _Verdict] = {}
+        self._version = 0  # of the names that they are about
 
     def find(
         self,
@@ -103,6 +104,9 @@ class Gazetteer:
         ]
 
     def _look_up(self, surfaces: set[str]) -> dict[str, _Verdict]:
+        version = getattr(self._names, "version", 0)  # rises when the knowledge base is edited
+        if version != self._version:
+            self._verdicts, self._version = {}, version
         new = sorted(surfaces - self._verdicts.keys())
         known = {surface: self._verdicts[surface] for surface in surfaces.difference(new)}
         if new:

@@ -129,6 +129,34 @@ class KnowledgeBase:
         return int(self.info["n_entities"])
 
     @property
+    def base(self) -> KnowledgeBase:
+        """The knowledge base as it was built, without edits."""
+        return self
+
+    @property
+    def version(self) -> int:
+        """Rises with every edit; what was built is version 0."""
+        return 0
+
+    def add(self, *entities: Entity) -> None:
+        """Add entities; only a knowledge base that a linker has opened can."""
+        raise self._read_only()
+
+    def update(self, *entities: Entity) -> None:
+        """Put entities in the place of those with their ids; see `add`."""
+        raise self._read_only()
+
+    def remove(self, *ids: str) -> None:
+        """Remove entities; see `add`."""
+        raise self._read_only()
+
+    def _read_only(self) -> InputError:
+        return InputError(
+            f"{self.path}: opened to be read; edit it through a linker (linker.kb) or with "
+            "'entlink kb add --bundle DIR'"
+        )
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the content, stored when it was built."""
         return str(self.info["digest"])

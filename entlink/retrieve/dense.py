@@ -5,9 +5,10 @@ An entity has one vector for each of its surfaces (ME, Luan et al. 2021); its sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class _Hits:
 
     span: str
     bearers: dict[int, AliasHit]  # by row, the likeliest first
-    countries: frozenset[int]  # rows
+    country: int | None  # the row of the country of which it is the adjective
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ class SurfaceVectors:
 
     @classmethod
     def build(cls, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:
-        """Encode the whole KB, a batch of entities at a time."""
+        """Encode the whole KB as it was built, a batch of entities at a time."""
         vectors: list[NDArray[np.float32]] = []
         rows: list[int] = []
         names: list[str] = []
         row = 0
-        for entities in kb.iterate(batch_size=_ENCODE_BATCH):
+        for entities in kb.base.iterate(batch_size=_ENCODE_BATCH):
             items = [entity_inputs(entity) for entity in entities]
             for surfaces in items:
                 rows += [row] * len(surfaces)
@@ -100,11 +101,53 @@ class SurfaceVectors:
             raise BundleError(f"{folder}: its files do not fit; delete it and it is made again")
         return cls(index, rows, words)
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
+        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer."""
+        return self.index.search(queries, k=k)[1]
+
+    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The KB row of each position."""
+        return self.rows[positions].astype(np.int64)
+
+    def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of all surfaces of these entities."""
+        starts = np.searchsorted(self.rows, rows)
+        ends = np.searchsorted(self.rows, rows, side="right")
+        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])
+
+    def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors at these positions, (n, d)."""
+        return self.index.vectors(positions)
+
+    def match(self, surface: str, positions: NDArray[np.int64]) -> NameMatch:
+        """How the surface's words lie in the names at these positions."""
+        return self.words.match(surface, positions)
+
+
+class Surfaces(Protocol):
+    """What the retriever asks of vectors; `SurfaceVectors` has it, and what edits put beside it."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]: ...
+
+    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+    def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+    def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]: ...
+
+    def match(self, surface: str, positions: NDArray[np.int64]) -> NameMatch: ...
+
 
 class Retriever:
     """Mentions in, the nearest entities of the KB out."""
 
-    def __init__(self, kb: KnowledgeBase, encoder: DualEncoder, surfaces: SurfaceVectors) -> None:
+    def __init__(self, kb: KnowledgeBase, encoder: DualEncoder, surfaces: Surfaces) -> None:
         self._kb = kb
         self._encoder = encoder
         self._surfaces = surfaces
@@ -129,7 +172,7 @@ class Retriever:
         queries = self._encoder.encode_mentions(mentions)
         hits = self._hits([mention.span for mention in mentions])
         return [
-            self._retrieved(query, self._positions_of(np.unique(rows)), hits[m.span])
+            self._retrieved(query, self._surfaces.positions_of(np.unique(rows)), hits[m.span])
             for m, query, rows in zip(mentions, queries, candidates, strict=True)
         ]
 
@@ -149,33 +192,49 @@ class Retriever:
         )
 
     def _hits(self, spans: Sequence[str]) -> dict[str, _Hits]:
-        """Who bears each surface, and of which countries it is the adjective."""
+        """Who bears each surface, and of which country it is the adjective."""
         countries = {span: countries_of(span) for span in dict.fromkeys(spans)}
         names = {name for many in countries.values() for name in many}
         bearers = self._kb.by_aliases([*countries, *sorted(names - countries.keys())])
-        return {
-            span: _Hits(
-                span,
-                {hit.row: hit for hit in bearers[span]},
-                frozenset(bearers[name][0].row for name in many if bearers[name]),
-            )
-            for span, many in countries.items()
-        }
+        country_of = self._countries({name: bearers[name] for name in sorted(names)})
+        hits = {}
+        for span, many in countries.items():
+            rows = [country_of[name] for name in many if name in country_of]
+            best = max(rows, key=self._popularity, default=None)  # France, not its kingdoms
+            hits[span] = _Hits(span, {hit.row: hit for hit in bearers[span]}, best)
+        return hits
+
+    def _countries(self, bearers: Mapping[str, Sequence[AliasHit]]) -> dict[str, int]:
+        """The most popular entity that has the country's very name."""
+        rows = sorted({hit.row for hits in bearers.values() for hit in hits})
+        names = dict(zip(rows, (e.name for e in self._kb.by_rows(rows)), strict=True))
+        found = {}
+        for country, hits in bearers.items():
+            named = [hit.row for hit in hits if names[hit.row] == country]
+            if named:
+                found[country] = max(named, key=self._popularity)
+        return found
+
+    def _popularity(self, row: int) -> tuple[float, int]:
+        """For comparisons; unknown is least, and of equals the first is greatest."""
+        return float(np.nan_to_num(self._kb.popularity[row], nan=-1.0)), -row
 
     def _nearest(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
         """The positions of each query's nearest surfaces, so many that k entities have one."""
-        rows, index = self._surfaces.rows, self._surfaces.index
-        n_fetch = min(2 * k + 20, len(rows))  # enough for nearly all: few have over two surfaces
-        _, found = index.search(queries, k=n_fetch)
+        surfaces, n = self._surfaces, len(self._surfaces)
+        n_fetch = min(2 * k + 20, n)  # enough for nearly all: few have over two surfaces
+        found = surfaces.search(queries, k=n_fetch)
         nearest = [positions[positions >= 0] for positions in found]
-        while n_fetch < len(rows):
+        while n_fetch < n:
             short = [
-                i for i, positions in enumerate(nearest) if len(np.unique(rows[positions])) < k
+                i
+                for i, positions in enumerate(nearest)
+                if len(np.unique(surfaces.rows_at(positions))) < k
             ]
             if not short:
                 break
-            n_fetch = min(4 * n_fetch, len(rows))
-            _, found = index.search(queries[short], k=n_fetch)
+            n_fetch = min(4 * n_fetch, n)
+            found = surfaces.search(queries[short], k=n_fetch)
             for i, positions in zip(short, found, strict=True):
                 nearest[i] = positions[positions >= 0]
         return nearest
@@ -183,9 +242,10 @@ class Retriever:
     def _merge(
         self, query: NDArray[np.float32], nearest: NDArray[np.int64], hits: _Hits, k: int
     ) -> Retrieved:
-        sure = list(dict.fromkeys([*hits.bearers, *sorted(hits.countries)]))[:k]
+        country = [] if hits.country is None else [hits.country]
+        sure = list(dict.fromkeys([*country, *hits.bearers]))[:k]
         bearers = np.asarray(sorted(sure), dtype=np.int64)
-        positions = np.union1d(nearest, self._positions_of(bearers))
+        positions = np.union1d(nearest, self._surfaces.positions_of(bearers))
         found = self._retrieved(query, positions, hits)
         is_kept = np.isin(found.rows, bearers)
         is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
@@ -195,11 +255,11 @@ class Retriever:
         self, query: NDArray[np.float32], positions: NDArray[np.int64], hits: _Hits
     ) -> Retrieved:
         """The entities at these positions, each once: its best cosine, its best name."""
-        rows = self._surfaces.rows[positions].astype(np.int64)
+        rows = self._surfaces.rows_at(positions)
         # Row by row and not by BLAS: equal vectors get equal cosines, wherever in the KB they stand
         # and however many mentions are linked at once, so that their order is always the same.
-        cosines = (self._surfaces.index.vectors(positions) * query).sum(axis=1)
-        match = self._surfaces.words.match(hits.span, positions).best_of(rows)
+        cosines = (self._surfaces.vectors(positions) * query).sum(axis=1)
+        match = self._surfaces.match(hits.span, positions).best_of(rows)
         order = np.lexsort((rows, -cosines))
         rows, cosines = rows[order], cosines[order]
         distinct, first = np.unique(rows, return_index=True)
@@ -212,13 +272,6 @@ class Retriever:
             priors=np.asarray([hit.prior if hit else 0.0 for hit in known], np.float32),
             counts=np.asarray([hit.count if hit else 0 for hit in known], np.int32),
             is_alias=np.asarray([hit is not None for hit in known], dtype=np.bool_),
-            is_country=np.asarray([row in hits.countries for row in rows.tolist()], np.bool_),
+            is_country=np.asarray([row == hits.country for row in rows.tolist()], np.bool_),
             match=match.only(np.searchsorted(distinct, rows)),
         )
-
-    def _positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The positions of all surfaces of these entities."""
-        starts = np.searchsorted(self._surfaces.rows, rows)
-        ends = np.searchsorted(self._surfaces.rows, rows, side="right")
-        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])

@@ -36,6 +36,14 @@ class NameMatch:
         """Those chosen, by place or by mask."""
         return NameMatch(self.found[chosen], self.share[chosen], self.begins[chosen])
 
+    def and_then(self, others: NameMatch) -> NameMatch:
+        """These, followed by others."""
+        return NameMatch(
+            np.concatenate([self.found, others.found]),
+            np.concatenate([self.share, others.share]),
+            np.concatenate([self.begins, others.begins]),
+        )
+
 
 class NameWords:
     """The words of many names, each as the CRC-32 of its normalised form."""
@@ -66,6 +74,11 @@ class NameWords:
         if len(words) != (int(ends[-1]) if len(ends) else 0):
             raise ValueError("words.npy and word_ends.npy do not fit")
         return cls(words, ends)
+
+    def and_then(self, others: NameWords) -> NameWords:
+        """These names, followed by others."""
+        words = np.concatenate([self._words, others._words])
+        return NameWords(words, np.concatenate([self._ends, others._ends + len(self._words)]))
 
     def __len__(self) -> int:
         return len(self._ends)

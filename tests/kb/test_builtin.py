@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from entlink.kb.build import content_digest
 from entlink.kb.store import KnowledgeBase
+from entlink.kb.write import content_digest
 
 MAY_SHIP = {"kgtk", "fb15k", "markg", "codex_types", "magpie", "nsi"}
 

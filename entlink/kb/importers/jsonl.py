@@ -1,49 +1,82 @@
-"""JSON lines, plain or gzipped: entities, relations and alias counts."""
+"""JSON lines, plain or packed: entities, relations and alias counts.
+
+Entities come in our own shape or in that of another linker; their keys tell which (`SHAPES`).
+"""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from entlink.errors import InputError
+from entlink.kb.importers.files import read_lines
+from entlink.kb.importers.records import OnBad, Records, Relation, bad
+from entlink.kb.importers.settings import DEFAULT, Settings
 from entlink.records import Entity
 
-OnBad = Callable[[str], None]  # told what is wrong with a line that is set aside
-
-_USED = frozenset(
-    ("id", "name", "aliases", "description", "types", "type_names", "popularity", "facts")
-)
 # Never carried along: facts taken from benchmark lists, and text that is not ours to keep.
 _DROPPED = frozenset(("gloss", "benchmark_types", "paragraph"))
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """One fact between two entities, read as "head -name-> tail"."""
+class Shape:
+    """The keys by which one program writes entities; of several keys the first that is filled."""
 
-    head: str
-    property: str
     name: str
-    tail: str
-    sources: tuple[str, ...] = ()
+    id: str
+    label: str
+    descriptions: tuple[str, ...] = ("description",)
+    types: tuple[str, ...] = ("types",)
+    type_names: str = "type_names"
+    aliases: tuple[str, ...] = ("aliases",)
+    counts_views: bool = False  # its popularity is a number of uses, ours the log10 of it
+
+    @property
+    def used(self) -> frozenset[str]:
+        """All keys that it reads; the others go to ``extra``."""
+        one = (self.id, self.label, self.type_names, "popularity", "facts")
+        return frozenset((*one, *self.descriptions, *self.types, *self.aliases))
 
 
-def read_entities(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Entity]:
-    """Entities of a JSON-lines file. Only `id` and `name` are required.
+OURS = Shape("entlink", "id", "name", descriptions=("description", "paragraph"))
+SHAPES = (
+    OURS,
+    Shape("scispaCy", "concept_id", "canonical_name", ("definition",)),
+    Shape(
+        "GLinker and ReFinED",
+        "entity_id",
+        "label",
+        types=("entity_types", "entity_type"),
+        type_names="entity_type",
+        counts_views=True,
+    ),
+    Shape("MedCAT", "cui", "preferred_name", types=("type_ids",), aliases=("names", "synonyms")),
+    Shape("MedCAT", "cui", "name", types=("type_ids",), aliases=("names", "synonyms")),
+)
 
-    `paragraph` serves where `description` is null; keys that are not used go to `extra`.
-    A bad line raises InputError, or is reported to `on_bad` and left out.
+
+def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
+    """Entities of a JSON-lines file with their places. Only an id and a name are required.
+
+    `settings` change nothing here. In our shape `paragraph` serves where `description` is null;
+    keys that are not used go to `extra`. A bad line raises InputError, or is told to `on_bad`.
     """
     for where, value in read_objects(path, on_bad=on_bad):
         try:
-            yield _entity(value)
+            yield where, entity_of(value)
         except ValueError as error:
-            _bad(f"{where}: {error}", on_bad)
+            bad(f"{where}: {error}", on_bad)
+
+
+def read_entities(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Entity]:
+    """The entities alone, without their places."""
+    for _, entity in read(path, on_bad=on_bad):
+        assert isinstance(entity, Entity)
+        yield entity
 
 
 def read_relations(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Relation]:
@@ -54,7 +87,7 @@ def read_relations(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Relat
             name = _optional(value, "name") or prop
             yield Relation(head, prop, name, tail, _strings(value, "source"))
         except ValueError as error:
-            _bad(f"{where}: {error}", on_bad)
+            bad(f"{where}: {error}", on_bad)
 
 
 def read_priors(
@@ -70,13 +103,13 @@ def read_priors(
                 raise ValueError("'counts' is not an object of whole numbers; write {id: n}")
             yield surface, counts
         except ValueError as error:
-            _bad(f"{where}: {error}", on_bad)
+            bad(f"{where}: {error}", on_bad)
 
 
 def read_ids(path: Path) -> frozenset[str]:
     """Ids, one a line, plain or gzipped; blank lines are skipped."""
     ids: set[str] = set()
-    for where, line in _lines(path):
+    for where, line in read_lines(path):
         try:
             ids.add(line.decode("utf-8").strip())
         except UnicodeDecodeError:
@@ -84,23 +117,34 @@ def read_ids(path: Path) -> frozenset[str]:
     return frozenset(ids - {""})
 
 
-def _entity(value: Mapping[str, object]) -> Entity:
-    popularity = value.get("popularity")
-    if popularity is not None and (
-        isinstance(popularity, bool) or not isinstance(popularity, int | float)
-    ):
-        raise ValueError(f"'popularity' is {popularity!r}; write a number or null")
+def entity_of(value: Mapping[str, object]) -> Entity:
+    """The entity that a JSON object describes; ValueError says what is wrong with it."""
+    shape = next((s for s in SHAPES if s.id in value and s.label in value), OURS)
+    texts = (_optional(value, key) for key in shape.descriptions)
+    types = (_strings(value, key) for key in shape.types)
+    names = (name for key in shape.aliases for name in _strings(value, key))
+    unused = value.keys() - shape.used - _DROPPED
     return Entity(
-        id=_required(value, "id"),
-        name=_required(value, "name"),
-        aliases=_strings(value, "aliases"),
-        description=_optional(value, "description") or _optional(value, "paragraph") or None,
+        id=_required(value, shape.id),
+        name=_required(value, shape.label),
+        aliases=tuple(dict.fromkeys(names)),
+        description=next(filter(None, texts), None),
         facts=_optional(value, "facts") or "",
-        types=_strings(value, "types"),
-        type_names=_strings(value, "type_names"),
-        popularity=None if popularity is None else float(popularity),
-        extra={k: v for k, v in sorted(value.items()) if k not in _USED | _DROPPED},
+        types=next(filter(None, types), ()),
+        type_names=_strings(value, shape.type_names),
+        popularity=_popularity(value.get("popularity"), shape),
+        extra={key: value[key] for key in sorted(unused)},
     )
+
+
+def _popularity(found: object, shape: Shape) -> float | None:
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ValueError(f"'popularity' is {found!r}; write a number or null")
+    if shape.counts_views:
+        return round(math.log10(1 + max(0, found)), 3)
+    return float(found)
 
 
 def _required(value: Mapping[str, object], key: str) -> str:
@@ -134,38 +178,16 @@ def read_objects(
     path: Path, *, on_bad: OnBad | None = None
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Each line's JSON object with "path:line", to be named in errors; blank lines are skipped."""
-    for where, line in _lines(path):
+    for where, line in read_lines(path):
         if not line.strip():
             continue
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            _bad(f"{where}: not a JSON object ({error}); write one object a line", on_bad)
+            bad(f"{where}: not a JSON object ({error}); write one object a line", on_bad)
             continue
         if isinstance(value, dict):
             yield where, value
         else:
             found = type(value).__name__
-            _bad(f"{where}: a JSON {found}, not an object; write one object a line", on_bad)
-
-
-def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each line with "path:line"; the gzip signature decides, not the file's name."""
-    try:
-        with path.open("rb") as probe:
-            gzipped = probe.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if gzipped else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield f"{path}:{number}", line
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: damaged gzip file ({error}); fetch it again") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from None
-
-
-def _bad(message: str, on_bad: OnBad | None) -> None:
-    if on_bad is None:
-        raise InputError(message)
-    on_bad(message)
+            bad(f"{where}: a JSON {found}, not an object; write one object a line", on_bad)

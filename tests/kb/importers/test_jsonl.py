@@ -59,6 +59,36 @@ def test_all_keys(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (  # scispaCy
+            {"concept_id": "C1", "canonical_name": "Boat", "aliases": ["vessel"], "types": ["T1"],
+             "definition": "it floats"},
+            Entity("C1", "Boat", ("vessel",), "it floats", types=("T1",)),
+        ),
+        (  # GLinker
+            {"entity_id": "Q1", "label": "Boat", "description": "it floats", "entity_type": "craft",
+             "popularity": 999, "aliases": ["vessel"]},
+            Entity("Q1", "Boat", ("vessel",), "it floats", types=("craft",), type_names=("craft",),
+                   popularity=3.0),
+        ),
+        (  # ReFinED
+            {"label": "Boat", "aliases": ["vessel"], "description": "it floats",
+             "entity_types": ["Q5"], "entity_id": "A1"},
+            Entity("A1", "Boat", ("vessel",), "it floats", types=("Q5",)),
+        ),
+        (  # MedCAT
+            {"cui": "C1", "preferred_name": "Boat", "names": ["vessel"], "type_ids": ["T1"]},
+            Entity("C1", "Boat", ("vessel",), types=("T1",)),
+        ),
+        ({"cui": "C1", "name": "Boat"}, Entity("C1", "Boat")),
+    ],
+)  # fmt: skip
+def test_shapes_of_other_linkers(tmp_path: Path, row: object, expected: Entity) -> None:
+    assert list(read_entities(lines(tmp_path / "e", row))) == [expected]
+
+
 def test_gzip_by_content_not_by_name(tmp_path: Path) -> None:
     path = tmp_path / "entities.jsonl"
     path.write_bytes(gzip.compress(b'{"id": "a", "name": "A"}\n'))

@@ -1,0 +1,116 @@
+"""A knowledge base file: its tables, its rows, and the digest over them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from entlink.kb.store import SCHEMA_VERSION
+from entlink.records import Entity
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE entities (
+  row INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, aliases TEXT, description TEXT,
+  facts TEXT NOT NULL, types TEXT, type_names TEXT, popularity REAL, degree INTEGER NOT NULL,
+  extra TEXT);
+CREATE TABLE aliases (
+  alias TEXT NOT NULL, row INTEGER NOT NULL, count INTEGER NOT NULL, prior REAL NOT NULL,
+  PRIMARY KEY (alias, row)) WITHOUT ROWID;
+"""
+_CONTENT = (
+    "SELECT * FROM entities ORDER BY row",
+    "SELECT * FROM aliases ORDER BY alias, row",
+)
+
+
+AliasRow = tuple[str, int, int, float]  # folded name, row, uses, share of the name's uses
+
+
+def write_kb(
+    path: Path, entities: Iterable[Entity], aliases: Callable[[], Iterable[AliasRow]], **meta: str
+) -> tuple[str, int]:
+    """Write a knowledge base file, whole or not at all; returns its digest and how many names.
+
+    `aliases` is called when all entities are written; its rows come sorted.
+    """
+    with _in_place(path) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(_SCHEMA)
+        n_entities = 0
+        for entity in entities:
+            _insert(connection, n_entities, entity)
+            n_entities += 1
+        connection.execute("CREATE UNIQUE INDEX entities_id ON entities (id)")
+        connection.executemany("INSERT INTO aliases VALUES (?,?,?,?)", aliases())
+        n_aliases = int(connection.execute("SELECT count(*) FROM aliases").fetchone()[0])
+        digest = content_digest(connection)
+        rows = {
+            "schema_version": SCHEMA_VERSION,
+            "digest": digest,
+            "n_entities": n_entities,
+            "n_aliases": n_aliases,
+            **meta,
+        }
+        connection.executemany("INSERT INTO meta VALUES (?,?)", sorted(rows.items()))
+        connection.commit()
+    return digest, n_aliases
+
+
+@contextmanager
+def _in_place(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database under a name of its own, which takes the place of `path` when it is done."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch.unlink(missing_ok=True)
+    try:
+        connection = sqlite3.connect(scratch)
+        try:
+            yield connection
+        finally:
+            connection.close()
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def content_digest(connection: sqlite3.Connection) -> str:
+    """SHA-256 over all entities and aliases, whatever the version of SQLite that stored them."""
+    digest = hashlib.sha256()
+    for sql in _CONTENT:
+        for row in connection.execute(sql):
+            digest.update(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    return digest.hexdigest()
+
+
+def _insert(connection: sqlite3.Connection, row: int, entity: Entity) -> None:
+    connection.execute(
+        "INSERT INTO entities VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            row,
+            entity.id,
+            entity.name,
+            _dumps(entity.aliases),
+            entity.description,
+            entity.facts,
+            _dumps(entity.types),
+            _dumps(entity.type_names),
+            entity.popularity,
+            entity.degree,
+            orjson.dumps(dict(entity.extra), option=orjson.OPT_SORT_KEYS).decode()
+            if entity.extra
+            else None,
+        ),
+    )
+
+
+def _dumps(values: tuple[str, ...]) -> str | None:
+    return orjson.dumps(values).decode() if values else None

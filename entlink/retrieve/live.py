@@ -1,0 +1,142 @@
+"""The vectors of a knowledge base that is edited: those of the file, and the few behind it.
+
+Positions of vectors are given once, as rows are: an answer that is under way may use those it has.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entlink.inputs import surfaces as surfaces_of
+from entlink.kb.live import LiveKnowledgeBase
+from entlink.retrieve.dense import SurfaceVectors
+from entlink.retrieve.words import NameMatch, NameWords
+
+
+class LiveSurfaces:
+    """Searches the index of a bundle and a small exact one of the edits, as if they were one."""
+
+    def __init__(self, base: SurfaceVectors, kb: LiveKnowledgeBase) -> None:
+        self._base = base
+        self._kb = kb
+        self._n_base = len(base)
+        self._lock = threading.Lock()
+        self._more = _More.empty()
+        self._n_taken = 0  # rows behind the base whose vectors are in it
+        self._gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # positions in the base
+        self._seq = 0
+        self._take()
+
+    def __len__(self) -> int:
+        return self._n_base + len(self._more.rows)
+
+    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
+        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer."""
+        self._take()
+        more, gone = self._more, self._gone
+        if not self._seq:
+            return self._base.search(queries, k=k)
+        n_fetch = min(self._n_base, k + len(gone))
+        scores, positions = self._base.index.search(queries, k=n_fetch)
+        scores = np.where(np.isin(positions, gone) | (positions < 0), -np.inf, scores)
+        # row by row and not by BLAS, as everywhere: equal vectors get equal cosines
+        cosines = np.stack([(more.vectors * query).sum(axis=1) for query in queries])
+        counts = np.asarray([self._counts(row) for row in more.rows.tolist()], dtype=np.bool_)
+        scores = np.hstack([scores, np.where(counts, cosines, -np.inf)])
+        places = np.broadcast_to(np.arange(len(more.rows)) + self._n_base, cosines.shape)
+        positions = np.hstack([positions, places])
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(positions, order, axis=1)
+        return np.where(np.take_along_axis(scores, order, axis=1) > -np.inf, best, -1)
+
+    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The KB row of each position."""
+        is_base = positions < self._n_base
+        rows = np.empty(len(positions), dtype=np.int64)
+        rows[is_base] = self._base.rows[positions[is_base]]
+        rows[~is_base] = self._more.rows[positions[~is_base] - self._n_base]
+        return rows
+
+    def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of all surfaces of these entities."""
+        more = self._more
+        behind = np.flatnonzero(np.isin(more.rows, rows)) + self._n_base
+        n_rows = len(self._kb.base)
+        return np.concatenate([self._base.positions_of(rows[rows < n_rows]), behind])
+
+    def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors at these positions, (n, d)."""
+        more = self._more
+        is_base = positions < self._n_base
+        found = self._base.vectors(positions[is_base])
+        vectors = np.empty((len(positions), found.shape[1]), dtype=np.float32)
+        vectors[is_base] = found
+        if not is_base.all():
+            vectors[~is_base] = more.vectors[positions[~is_base] - self._n_base]
+        return vectors
+
+    def match(self, surface: str, positions: NDArray[np.int64]) -> NameMatch:
+        """How the surface's words lie in the names at these positions, which ascend."""
+        n = int(np.searchsorted(positions, self._n_base))
+        before = self._base.match(surface, positions[:n])
+        if n == len(positions):
+            return before
+        return before.and_then(self._more.words.match(surface, positions[n:] - self._n_base))
+
+    def _counts(self, row: int) -> bool:
+        return self._edits.now(row) == row
+
+    def _take(self) -> None:
+        """Take in the vectors of entities that were edited since the last look."""
+        edits = self._edits = self._kb.refresh()
+        if edits.seq == self._seq:
+            return
+        with self._lock:
+            seq = edits.seq
+            first = len(self._kb.base) + self._n_taken
+            rows = list(range(first, edits.next_row))
+            if rows:
+                self._more = self._more.and_then(
+                    [edits.vectors[row - len(self._kb.base)] for row in rows],
+                    rows,
+                    [surfaces_of(edits.entity(row)) for row in rows],
+                )
+                self._n_taken += len(rows)
+            gone = np.asarray(sorted(edits.gone_rows), dtype=np.int64)
+            self._gone = self._base.positions_of(gone)
+            self._seq = seq
+
+
+class _More:
+    """The vectors behind the base: never changed, only followed by a longer one."""
+
+    def __init__(
+        self, vectors: NDArray[np.float32], rows: NDArray[np.int64], words: NameWords
+    ) -> None:
+        self.vectors = vectors  # (n, d)
+        self.rows = rows  # (n,) ascending
+        self.words = words
+
+    @classmethod
+    def empty(cls) -> _More:
+        return cls(
+            np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), NameWords.of([])
+        )
+
+    def and_then(
+        self, vectors: list[NDArray[np.float32]], rows: list[int], names: list[list[str]]
+    ) -> _More:
+        """With the vectors of further rows, one for each of their names."""
+        for own, its in zip(vectors, names, strict=True):
+            assert len(own) == len(its), (own.shape, its)
+        before = [self.vectors] if len(self.rows) else []
+        repeated = np.repeat(np.asarray(rows, dtype=np.int64), [len(v) for v in vectors])
+        words = NameWords.of([name for its in names for name in its])
+        return _More(
+            np.concatenate([*before, *vectors]),
+            np.concatenate([self.rows, repeated]),
+            self.words.and_then(words),
+        )

@@ -1,0 +1,56 @@
+"""Excel workbooks against the cells that went in."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from entlink.errors import InputError
+from entlink.kb.importers import read_source
+from entlink.kb.importers.settings import Settings
+from entlink.records import Entity
+
+openpyxl = pytest.importorskip("openpyxl")
+
+
+def test_a_workbook(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "parts"
+    rows: tuple[list[object], ...] = (
+        [],
+        ["ID", "Name", "Made", "Views"],
+        [7, "Boat", date(2020, 5, 1), 9],
+        [8.0, "Mast", None, None],
+        [None, None, None, None],
+        [9, None, None, None],
+    )
+    for row in rows:
+        sheet.append(row)
+    book.create_sheet("more").append(["something else"])
+    path = tmp_path / "b.xlsx"
+    book.save(path)
+    told: list[str] = []
+    bad: list[str] = []
+    found = list(read_source(path, settings=Settings(tell=told.append), on_bad=bad.append))
+    assert [record for _, record in found] == [
+        Entity("7", "Boat", popularity=1.0, extra={"Made": "2020-05-01"}),
+        Entity("8", "Mast"),
+    ]
+    assert told[0] == f"{path}: sheet 'parts' is read, and not 'more'"
+    assert "id <- 'ID', name <- 'Name'" in told[1]
+    assert bad == [f"{path}:parts:6: 'name' is empty; fill the cell"]
+
+
+def test_no_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "b.xlsx"
+    path.write_text("id,name\n1,a\n")
+    with pytest.raises(InputError, match="not an Excel workbook"):
+        list(read_source(path))
+    with pytest.raises(InputError, match="no such file"):
+        list(read_source(tmp_path / "absent.xlsx"))
+    openpyxl.Workbook().save(path)
+    with pytest.raises(InputError, match="no rows in it"):
+        list(read_source(path))
