@@ -205,7 +205,8 @@ def adjective_examples(entities: Sequence[Entity], *, n: int, seed: int) -> Iter
     people = _people(entities)
     for number in range(n if len(countries) > 1 else 0):
         country, other = random_.sample(countries, 2)
-        names, frames, gold = [DEMONYMS[country], DEMONYMS[other]], _COUNTRY_ADJECTIVE, country
+        names, gold = [DEMONYMS[country], DEMONYMS[other]], country
+        frames: Sequence[str] = _COUNTRY_ADJECTIVE
         dice = random_.random()
         language = next((x for x in (f"{names[0]} language", names[0]) if x in by_name), None)
         if dice < 0.35:
