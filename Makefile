@@ -29,7 +29,7 @@ TRAIN_SETS = $(sort $(wildcard $(SHARED)/data/mentions/train/*.jsonl.gz))
 PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
   $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
 
-.PHONY: link test format clean benchmark benchmark-train benchmark-small
+.PHONY: link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
 .PHONY: corpus-kills corpus-100k corpus-1m corpus-speed
 .DELETE_ON_ERROR:
 
@@ -85,6 +85,13 @@ corpus-1m: $(VENV)/.test-stamp
 # The obvious loop, batches, two processes: documents a second of each. TEXTS=FILE.jsonl for yours.
 corpus-speed: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.corpus.speed $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
+
+# Beside spaCy's own entity_linker; and 100,000 documents through nlp.pipe (docs/spacy.md).
+spacy-speed: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.speed_spacy
+
+spacy-memory: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.memory_flat
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)
