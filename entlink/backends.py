@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entlink.bundle import Bundle, cache_dir
-from entlink.errors import BundleError, ConfigError
+from entlink.bundle import Bundle, cache_dir, file_digest
+from entlink.errors import BundleError, ConfigError, reason
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader, PairTokenizer, has_bf16
 
@@ -66,13 +66,16 @@ def export_reranker(bundle: Bundle, kb: KnowledgeBase) -> Comparison:
     if (comparison := _report(folder)) is not None:
         return comparison
     log.info("making the eight-bit reranker; this is done once for a bundle")
+    source = bundle.path / "reranker"
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        encoder = CrossEncoder.load(bundle.path / "reranker")
+        encoder = CrossEncoder.load(source)
         export_int8(encoder, made)
-        comparison = compare(encoder, Int8Reader.load(made, encoder.pairs), sample_pairs(kb))
+        digests = {file.name: file_digest(file) for file in sorted(made.iterdir())}
+        comparison = compare(encoder, Int8Reader(made, source, encoder.pairs), sample_pairs(kb))
         comparison.check()
-        text = json.dumps(asdict(comparison), indent=2, sort_keys=True)
+        report = {"comparison": asdict(comparison), "sha256": digests}
+        text = json.dumps(report, indent=2, sort_keys=True)
         (made / _REPORT).write_text(text + "\n", encoding="utf-8")
         _put(made, folder)
     finally:
@@ -81,12 +84,18 @@ def export_reranker(bundle: Bundle, kb: KnowledgeBase) -> Comparison:
 
 
 def _report(folder: Path) -> Comparison | None:
-    """What was found when it was made; None if it was not, or not to the end."""
+    """What was found when it was made; None if it was not, or is damaged."""
     from entlink.rerank.int8 import Comparison
 
     try:
-        return Comparison(**json.loads((folder / _REPORT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        for name, digest in report["sha256"].items():
+            if file_digest(folder / name) != digest:
+                raise ValueError(f"{name} has changed")
+        return Comparison(**report["comparison"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if folder.is_dir():
+            log.warning("%s: damaged (%s); 'entlink bundle int8' mends it", folder, reason(error))
         return None
 
 
@@ -101,21 +110,18 @@ def _eight_bits(bundle: Bundle, kb: KnowledgeBase, *, device: str, made: bool) -
         raise ConfigError(
             f"the openvino backend runs on the CPU, not on {device}; use --device cpu"
         )
-    pairs = PairTokenizer.load(bundle.path / "reranker")
-    export_reranker(bundle, kb)
-    try:
-        return Int8Reader.load(folder, pairs)
-    except BundleError as error:
-        log.warning("%s; making it again", error)
-        shutil.rmtree(folder, ignore_errors=True)
+    if not made:
         export_reranker(bundle, kb)
-        return Int8Reader.load(folder, pairs)
+    source = bundle.path / "reranker"
+    return Int8Reader(folder, source, PairTokenizer.load(source))
 
 
 def int8_folder(bundle: Bundle) -> Path:
     """Where the eight-bit version of these weights lies, or would."""
+    from entlink.rerank.int8 import openvino_version
+
     names = [name for name in sorted(bundle.files) if name.startswith("reranker/")]
-    listing = "".join(f"{name} {bundle.files[name]}\n" for name in names)
+    listing = "".join(f"{name} {bundle.files[name]}\n" for name in names) + openvino_version()
     return cache_dir() / f"int8-{_VERSION}-{hashlib.sha256(listing.encode()).hexdigest()[:32]}"
 
 

@@ -77,18 +77,18 @@ def test_links_are_the_same_with_every_backend(bundle: Bundle, cache: Path) -> N
 
 
 @needs_openvino
-def test_a_damaged_export_is_made_again(
-    bundle: Bundle, kb: KnowledgeBase, cache: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", ["reranker.bin", "report.json"])
+def test_a_damaged_export_is_left_alone_or_made_again(
+    bundle: Bundle, kb: KnowledgeBase, cache: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     comparison = export_reranker(bundle, kb)
-    weights = int8_folder(bundle) / "reranker.bin"
-    whole = weights.read_bytes()
-    weights.write_bytes(b"")
-    found = load_reranker(bundle, kb, backend="auto")
-    assert isinstance(found, Int8Reader) and "making it again" in caplog.text
-    assert weights.read_bytes() == whole
-    (int8_folder(bundle) / "report.json").write_text("{", encoding="utf-8")
+    before = (int8_folder(bundle) / "reranker.bin").read_bytes()
+    (int8_folder(bundle) / name).write_bytes(b"{}")
     assert isinstance(load_reranker(bundle, kb, backend="auto"), CrossEncoder)
+    assert "damaged" in caplog.text and "entlink bundle int8" in caplog.text
+    assert isinstance(load_reranker(bundle, kb, backend="openvino"), Int8Reader)
+    assert (int8_folder(bundle) / "reranker.bin").read_bytes() == before
+    assert isinstance(load_reranker(bundle, kb, backend="auto"), Int8Reader)
     assert export_reranker(bundle, kb) == comparison
 
 

@@ -7,7 +7,9 @@ The rest (softmax, layer norm, GELU) stays in single precision.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import logging
 import os
 import sys
 import time
@@ -24,60 +26,72 @@ from entlink.errors import BundleError, ConfigError, reason
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader, PairTokenizer
 from entlink.rerank.sample import PairSample
 
+log = logging.getLogger(__name__)
+
 MODEL = "reranker.xml"  # with reranker.bin beside it
 _GROUP = 128
 _INPUTS = 3  # ids, segments, is_token
 
 
+_used_by = 0  # the process that used OpenVINO first: its threads do not survive a fork
+
+
 class Int8Reader(PairReader):
-    """A compiled eight-bit model; compiled anew in a process that was forked."""
+    """The eight-bit model, compiled when first needed.
 
-    def __init__(self, file: Path, pairs: PairTokenizer) -> None:
+    In a process that was forked from one that had used OpenVINO, which would end it, PyTorch reads.
+    """
+
+    def __init__(self, folder: Path, source: Path, pairs: PairTokenizer) -> None:
+        """``folder``: what ``export_int8`` wrote. ``source``: the reranker that it was made of."""
         super().__init__(pairs)
-        self._file = file
+        self._folder, self._source = folder, source
         self._request: Any = None
-        self._pid = -1
+        self._instead: CrossEncoder | None = None
 
-    def __reduce__(self) -> tuple[type[Int8Reader], tuple[Path, PairTokenizer]]:
-        return type(self), (self._file, self.pairs)  # what is compiled stays here
+    def __reduce__(self) -> tuple[type[Int8Reader], tuple[Path, Path, PairTokenizer]]:
+        return type(self), (self._folder, self._source, self.pairs)  # what is compiled stays here
 
     @property
     def backend(self) -> str:
         return "openvino int8"
 
-    @classmethod
-    def load(cls, folder: Path, pairs: PairTokenizer) -> Int8Reader:
-        """Read what ``export_int8`` wrote; BundleError if it cannot be read."""
-        made = cls(folder / MODEL, pairs)
-        made._compiled()
-        return made
-
     def logits(
         self, ids: torch.Tensor, segments: torch.Tensor, is_token: torch.Tensor
     ) -> torch.Tensor:
-        """See PairReader; on the CPU."""
+        """See PairReader; on the CPU. BundleError if the files cannot be read."""
+        if _used_by not in (0, os.getpid()):
+            return self._in_torch().logits(ids, segments, is_token)
+        if self._request is None:
+            self._request = self._compiled()
         inputs = (ids.numpy(), segments.numpy(), is_token.numpy())
-        return torch.from_numpy(self._compiled().infer(dict(enumerate(inputs)))[0].copy())
+        return torch.from_numpy(self._request.infer(dict(enumerate(inputs)))[0].copy())
 
     def _compiled(self) -> Any:
-        if self._pid != os.getpid():
-            openvino = _openvino()
-            options = {
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "INFERENCE_PRECISION_HINT": "f32",
-                "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,  # without it the bytes are no quicker
-                "PERFORMANCE_HINT": "LATENCY",
-                "ENABLE_CPU_PINNING": False,  # two processes would sit on the same core
-            }
-            try:
-                model = openvino.Core().compile_model(self._file, "CPU", options)
-            except RuntimeError as error:
-                raise BundleError(
-                    f"{self._file}: not an eight-bit reranker ({reason(error)}); "
-                    "make it again with 'entlink bundle int8'"
-                ) from error
-            self._request, self._pid = model.create_infer_request(), os.getpid()
-        return self._request
+        global _used_by
+        openvino = _openvino()
+        _used_by = os.getpid()
+        options = {
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,  # without it the bytes are no quicker
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,  # two processes would sit on the same core
+        }
+        file = self._folder / MODEL
+        try:
+            return openvino.Core().compile_model(file, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            raise BundleError(
+                f"{file}: not an eight-bit reranker ({reason(error)}); delete {self._folder}, and "
+                "make it again with 'entlink bundle int8'"
+            ) from error
+
+    def _in_torch(self) -> CrossEncoder:
+        if self._instead is None:
+            log.warning("a forked process cannot use OpenVINO; reading in single precision")
+            self._instead = CrossEncoder.load(self._source)
+        return self._instead
 
 
 def export_int8(encoder: CrossEncoder, folder: Path) -> None:
@@ -196,6 +210,14 @@ def _timed(reader: PairReader, sample: PairSample) -> tuple[NDArray[np.float32],
 def has_openvino() -> bool:
     """Is the package installed? It is not imported."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def openvino_version() -> str:
+    """Of the installed package, "" if there is none: another one may read other files."""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _openvino() -> Any:
