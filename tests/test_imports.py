@@ -13,9 +13,9 @@ import pytest
 
 FLOORS = [  # from the top; a module may import its own part and any part on a lower floor
     {"cli"},
-    {"component", "corpus", "evaluate", "analyse"},
+    {"component", "corpus", "evaluate", "analyse", "quality"},
     {"linker"},
-    {"vectors", "backends"},
+    {"vectors", "backends", "compact"},
     {"bundle", "train"},
     {"retrieve"},
     {"detect", "encode", "rerank"},

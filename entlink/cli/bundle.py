@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from entlink.cli.options import quiet_option, threads_option
+
 
 @click.group("bundle", short_help="Make or check a bundle.")
 def command() -> None:
@@ -18,10 +20,9 @@ def command() -> None:
 @command.command("create", short_help="Join a knowledge base with another bundle's models.")
 @click.option(
     "--kb",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A knowledge base, as `entlink kb build` makes it.",
+    help="A knowledge base, as `entlink kb build` makes it.  [default: that of --like]",
 )
 @click.option(
     "--like",
@@ -36,12 +37,28 @@ def command() -> None:
     metavar="DIR",
     help="Where to put the new bundle.",
 )
-def create(kb: Path, like: str | None, out: Path) -> None:
-    """Index the knowledge base in --kb with the models of --like; nothing is trained."""
-    from entlink.bundle import create_bundle
+@click.option("--no-check", is_flag=True, help="Do not look at how well it can be linked to.")
+@threads_option
+@quiet_option
+def create(
+    kb: Path | None, like: str | None, out: Path, no_check: bool, threads: int | None, quiet: bool
+) -> None:
+    """Index the knowledge base in --kb with the models of --like; nothing is trained.
 
-    create_bundle(kb, like, out)
+    At the end it says what could be mended in the knowledge base: names that several entities
+    share, entities without a description, and whether entities are found again by their names.
+    """
+    from entlink.bundle import create_bundle, open_bundle
+
+    opened = create_bundle(kb or open_bundle(like).path, like, out)
     click.echo(f"{out}: made; use it with: entlink link --bundle {out} FILE")
+    if not (no_check or quiet):
+        from entlink.linker import Linker
+        from entlink.quality import check_quality
+
+        quality = check_quality(Linker.load(opened, device="cpu", threads=threads))
+        for line in quality.lines():
+            click.echo(line, err=True)
 
 
 @command.command("int8", short_help="Make the reranker's eight-bit version.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from entlink.cli.kb_build import build
+from entlink.cli.kb_edit import add, compact, remove
 
 if TYPE_CHECKING:  # numpy and SQLite wait until a command runs: --help reads this module
     from entlink.kb.store import KnowledgeBase
@@ -25,7 +26,8 @@ def command() -> None:
     """Build a knowledge base, look into one, or edit that of a bundle."""
 
 
-command.add_command(build)
+for _command in (build, add, remove, compact):
+    command.add_command(_command)
 
 
 @command.command("show", short_help="Show the entity with this id.")
@@ -61,11 +63,12 @@ def search(text: str, limit: int, kb_path: Path | None) -> int:
 
 def _open(path: Path | None) -> KnowledgeBase:
     from entlink.bundle import builtin_path
-    from entlink.kb.store import KnowledgeBase
+    from entlink.kb.live import LiveKnowledgeBase
 
     if path is None:
-        path = builtin_path()
-    return KnowledgeBase.open(path)
+        return LiveKnowledgeBase.open_with(builtin_path(), None)
+    edits = path.resolve().with_name(f"{path.resolve().name}.edits")  # as Bundle.edits
+    return LiveKnowledgeBase.open_with(path, edits)
 
 
 def _fields(entity: Entity) -> list[tuple[str, str]]:

@@ -69,6 +69,7 @@ class Edits:
         self.vectors: list[_Floats] = []  # by row - n_base, (n_surfaces, d) each
         self.gone_rows: set[int] = set()  # rows of the base that do not count
         self.n_more = 0  # entities more than in the base
+        self.n_edits = 0
         self.seq = 0
 
     def take(self, edits: Iterable[tuple[int, Edit]]) -> None:
@@ -79,6 +80,7 @@ class Edits:
             if edit.replaces is not None:
                 self._retire(edit.replaces, edit.row)
             self.n_more += (edit.row is not None) - (edit.replaces is not None)
+            self.n_edits += 1
             self.seq = seq
 
     def _add(self, row: int, edit: Edit) -> None:

@@ -47,8 +47,10 @@ class LiveKnowledgeBase(KnowledgeBase):
         self._overlay = Overlay(edits, self.base.digest) if edits else None
         self._edits = Edits(self.base)
         self._lock = (os.getpid(), threading.RLock())
-        self._superseded = False
+        self._is_open = False
+        self._superseded = False  # compacted by another process: what is known stays as it is
         self.refresh()
+        self._is_open = True
 
     @classmethod
     def open_with(cls, path: Path, edits: Path | None) -> LiveKnowledgeBase:
@@ -85,14 +87,11 @@ class LiveKnowledgeBase(KnowledgeBase):
             self._edits.take(overlay.after(self._edits.seq))
         elif self.base.info.get("merged") == meta.get("id"):
             pass  # compacted, and killed before the log was begun anew: it is all in the base
-        elif self._edits.seq:
+        elif self._is_open:
             self._superseded = True
             logger.warning("%s: compacted by another process; load the bundle again", self.path)
         elif overlay.last():
-            raise BundleError(
-                f"{overlay.path}: edits of another knowledge base than {self.path}; move the folder"
-                " away, or put back the bundle that they were made to"
-            )
+            raise _other_base(overlay, self.path)
 
     @property
     def base(self) -> KnowledgeBase:
@@ -133,6 +132,14 @@ class LiveKnowledgeBase(KnowledgeBase):
         self.refresh()
         return self._rows_now(list(dict.fromkeys(ids)))
 
+    def rows_of_types(self, types: Iterable[str]) -> list[int]:
+        """The rows of entities that now have one of these types, by its id or its name."""
+        edits, wanted = self.refresh(), set(types)
+        kept = [row for row in self.base.rows_of_types(wanted) if edits.now(row) == row]
+        behind = range(len(self.base), edits.next_row)
+        of = {row: {*edits.entity(row).types, *edits.entity(row).type_names} for row in behind}
+        return kept + [row for row in behind if edits.now(row) == row and of[row] & wanted]
+
     def iterate(self, *, batch_size: int = 1000) -> Iterator[list[Entity]]:
         """All entities as they are now: in row order, an updated one in its old place."""
         edits = self.refresh()
@@ -148,6 +155,13 @@ class LiveKnowledgeBase(KnowledgeBase):
                 yield kept
         if added := edits.added():
             yield added
+
+    def present_rows(self) -> dict[int, int]:
+        """The rows that count, in the order of `iterate`, each with its place in that order."""
+        edits = self.refresh()
+        rows = [now for row in range(len(self.base)) if (now := edits.now(row)) is not None]
+        rows += [self._rows_now([entity.id])[entity.id] for entity in edits.added()]
+        return {row: place for place, row in enumerate(rows)}
 
     @property
     def popularity(self) -> npt.NDArray[np.float32]:
@@ -207,6 +221,8 @@ class LiveKnowledgeBase(KnowledgeBase):
 
     def _write(self, entities: Sequence[Entity], *, known: bool | None) -> None:
         overlay = self._editable()
+        if not entities:
+            return
         if self.encode is None:
             raise BundleError(
                 f"{self.path}: entities are added through a linker (linker.kb) or 'entlink kb add',"
@@ -256,13 +272,22 @@ class LiveKnowledgeBase(KnowledgeBase):
                     f"{self.path}: compacted or replaced by another process; load the bundle again"
                 )
             meta = overlay.meta()
-            if meta["base"] != self.base.digest and on_disk.info.get("merged") == meta["id"]:
+            if meta["base"] != self.base.digest:
+                if on_disk.info.get("merged") != meta["id"]:
+                    raise _other_base(overlay, self.path)
                 overlay.begin_anew(connection, self.base.digest)
 
     def _locked(self) -> threading.RLock:
         if self._lock[0] != os.getpid():  # a fork may have copied it while it was held
             self._lock = (os.getpid(), threading.RLock())
         return self._lock[1]
+
+
+def _other_base(overlay: Overlay, path: Path) -> BundleError:
+    return BundleError(
+        f"{overlay.path}: edits of another knowledge base than {path}; move the folder away, or "
+        "put back the bundle that they were made to"
+    )
 
 
 def _sound(entity: Entity) -> Entity:

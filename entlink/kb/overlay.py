@@ -87,7 +87,7 @@ class Overlay:
         try:
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise BundleError(
                 f"{self.path}: cannot be written ({error}); is another process writing, or is the "
                 "folder read-only?"

@@ -187,6 +187,16 @@ class KnowledgeBase:
             found.update((str(id), int(str(row))) for id, row in self._read(sql, part))
         return found
 
+    def rows_of_types(self, types: Iterable[str]) -> list[int]:
+        """The rows of entities that have one of these types, by its id or its name, ascending."""
+        wanted = orjson.dumps(sorted(set(types))).decode()
+        sql = (
+            "SELECT row FROM entities AS e WHERE EXISTS (SELECT 1 FROM json_each(e.types) AS t "
+            "JOIN json_each(?) AS w ON w.value = t.value) OR EXISTS (SELECT 1 FROM "
+            "json_each(e.type_names) AS t JOIN json_each(?) AS w ON w.value = t.value) ORDER BY row"
+        )
+        return [int(str(row)) for (row,) in self._read(sql, [wanted, wanted])]
+
     def iterate(self, *, batch_size: int = 1000) -> Iterator[list[Entity]]:
         """All entities in row order, `batch_size` at a time."""
         sql = f"SELECT {_COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
@@ -232,6 +242,11 @@ class KnowledgeBase:
                 hits.setdefault(str(alias), []).append(hit)
         return {surface: list(hits.get(key, ())) for surface, key in keys.items()}
 
+    def alias_rows(self) -> Iterator[tuple[str, int, int, float]]:
+        """The whole table of names: (folded name, row, uses, share of its uses), sorted."""
+        sql = "SELECT alias, row, count, prior FROM aliases ORDER BY alias, row"
+        yield from self._connection().execute(sql)
+
     def search(self, text: str, *, limit: int = 20) -> list[Entity]:
         """Entities whose name or alias is `text`, then those that have one starting with it."""
         key = normalise(text)
@@ -246,6 +261,32 @@ class KnowledgeBase:
         prefixed = self._read(sql, [key, key + "\U0010ffff", limit])
         rows = dict.fromkeys([*exact, *(int(str(row)) for (row,) in prefixed)])
         return self.by_rows(list(rows)[:limit])
+
+    # -- what it looks like as a whole ---------------------------------------------------------
+
+    def shared_names(self, *, limit: int) -> tuple[int, int, tuple[tuple[str, int], ...]]:
+        """How many names there are, how many have several bearers, and which have the most."""
+        sql = "SELECT alias, count(*) AS n FROM aliases GROUP BY alias"
+        counts = f"SELECT count(*), coalesce(sum(n > 1), 0) FROM ({sql})"
+        ((n_names, n_shared),) = self._read(counts)
+        most = self._read(f"{sql} HAVING n > 1 ORDER BY n DESC, alias LIMIT ?", [limit])
+        return int(str(n_names)), int(str(n_shared)), tuple((str(a), int(str(n))) for a, n in most)
+
+    def alike(self, *, limit: int) -> tuple[int, tuple[str, ...]]:
+        """How many entities have name, description and facts of another; some of their names."""
+        sql = (
+            "SELECT name, count(*) AS n FROM entities "
+            "GROUP BY name, coalesce(description, ''), facts HAVING n > 1"
+        )
+        ((total,),) = self._read(f"SELECT coalesce(sum(n), 0) FROM ({sql})")
+        most = f"SELECT name FROM ({sql}) GROUP BY name ORDER BY max(n) DESC, name LIMIT ?"
+        names = self._read(most, [limit])
+        return int(str(total)), tuple(str(name) for (name,) in names)
+
+    def n_undescribed(self) -> int:
+        """How many entities have neither a description nor facts."""
+        sql = "SELECT count(*) FROM entities WHERE coalesce(description, '') = '' AND facts = ''"
+        return int(str(self._read(sql)[0][0]))
 
 
 def _entity(row: tuple[object, ...]) -> Entity:
