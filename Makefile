@@ -30,7 +30,7 @@ PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
   $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
 
 .PHONY: link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
-.PHONY: corpus-kills corpus-100k corpus-1m corpus-speed
+.PHONY: corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
 .DELETE_ON_ERROR:
 
 link: $(VENV)/.link-stamp
@@ -92,6 +92,11 @@ spacy-speed: $(VENV)/.test-stamp
 
 spacy-memory: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.memory_flat
+
+# CPU hours and storage of 100 million documents like those of TEXTS.
+corpus-cost: TEXTS ?= $(SHARED)/data/mentions/test/msnbc_updated.jsonl.gz
+corpus-cost: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.cost $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

@@ -36,6 +36,8 @@ def link_corpus(
     bundle: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
+    backend: str = "auto",
+    exact: bool = False,
     processes: int = 1,
     engine: str = "local",
     text_column: str | None = None,
@@ -52,6 +54,8 @@ def link_corpus(
     source: a file, a folder, "-" (standard input), several of these, or Documents.
     linker: linked with in this process; without one ``bundle`` is loaded on ``device``. Other
         processes and machines load the same bundle for themselves.
+    backend, exact: as of ``entlink.load``. On several machines name a backend, for "auto" may find
+        another one on each.
     processes: how many link on this machine, or with ``engine="ray"`` how many actors (0: as many
         as the cluster has GPUs or, without any, cores). The bytes written are the same.
     text_column, id_column: of tables and JSONL; guessed if None; id "" for none.
@@ -67,7 +71,7 @@ def link_corpus(
     check_out(out)
     read = ReadOptions(text_column, id_column, max_chars)
     entries, inputs = _entries(source, read, out)
-    options = LinkOptions(n_candidates, reranker, labels=not is_jsonl(out))
+    options = LinkOptions(n_candidates, reranker, not is_jsonl(out), backend, exact)
     chosen, opened = _engine(
         engine, processes, linker, bundle, device=device, threads=threads, options=options
     )
@@ -78,6 +82,8 @@ def link_corpus(
         "id column": id_column,
         "number of candidates": n_candidates,
         "reranker": reranker,
+        "backend": backend,
+        "exact": exact,
         "limit of characters": max_chars,
         "inputs": inputs,
     }
@@ -105,7 +111,13 @@ def _engine(
         if linker is None:
             from entlink.linker import Linker
 
-            linker = Linker.load(bundle, device=device, threads=threads)
+            linker = Linker.load(
+                bundle,
+                device=device,
+                threads=threads,
+                backend=options.backend,
+                exact=options.exact,
+            )
         if not options.reranker:
             without: Any = copy.copy(linker)
             without.reranker = None

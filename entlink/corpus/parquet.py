@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from entlink.corpus.items import carried, dumps
 from entlink.corpus.writers import ColumnKinds, Linked
 
-_ROWS_AT_A_TIME = 20_000
+_ROWS_AT_A_TIME = 8192
 _OWN = (
     "document_id",
     "start",

@@ -61,7 +61,12 @@ class RayEngine:
     def __init__(self, setup: Setup, *, n_actors: int = 0) -> None:
         self._ray = _ray()
         if not self._ray.is_initialized():
-            self._ray.init(log_to_driver=False, include_dashboard=False)
+            try:
+                self._ray.init(log_to_driver=False, include_dashboard=False)
+            except ConnectionError as error:
+                raise ConfigError(
+                    f"the Ray cluster does not answer ({reason(error)}); check RAY_ADDRESS"
+                ) from None
         resources = self._ray.cluster_resources()
         n_gpus = 0 if setup.device == "cpu" else int(resources.get("GPU", 0))
         n_cpus = setup.threads or 1

@@ -50,6 +50,8 @@ class LinkOptions:
     n_candidates: int = 10
     reranker: bool = True
     labels: bool = False  # of mentions, in the lines; for formats made from them
+    backend: str = "auto"  # of the reranker
+    exact: bool = False  # it reads every candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,13 @@ class Setup:
         """Load the linker; raises BundleError if it is another one than where the run began."""
         from entlink.linker import Linker
 
-        linker = Linker.load(self.bundle, device=self.device, threads=self.threads)
+        linker = Linker.load(
+            self.bundle,
+            device=self.device,
+            threads=self.threads,
+            backend=self.options.backend,
+            exact=self.options.exact,
+        )
         if linker.bundle.digest != self.digest:
             raise BundleError(
                 f"{linker.bundle.path}: not the bundle that this run began with; every machine "

@@ -113,7 +113,12 @@ def _files(folder: Path) -> Iterator[Path]:
 def _source(path: Path, *, name: str, label: str) -> Source:
     kind, packed = kind_of(path.name)
     n_bytes = path.stat().st_size if path.is_file() else None
-    return Source(name, label, kind or Kind.TEXT, packed, path, n_bytes)
+    return Source(_shown(name), _shown(label), kind or Kind.TEXT, packed, path, n_bytes)
+
+
+def _shown(name: str) -> str:
+    """A file's name as Unicode: on some systems it is any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def kind_of(name: str) -> tuple[Kind | None, str]:
@@ -142,6 +147,7 @@ def fingerprint(name: str, sources: Sequence[Source]) -> dict[str, object]:
 
     A pipe has only its name.
     """
+    name = _shown(name)
     if any(source.n_bytes is None for source in sources):
         return {"name": name}
     total = hashlib.sha256()
@@ -154,6 +160,6 @@ def fingerprint(name: str, sources: Sequence[Source]) -> dict[str, object]:
                     digest.update(block)
         except OSError:  # it will be set aside when it is read
             digest.update(b"unreadable")
-        total.update(f"{source.name}\0{digest.hexdigest()}\n".encode("utf-8", "surrogateescape"))
+        total.update(f"{source.name}\0{digest.hexdigest()}\n".encode())
     n_bytes = sum(source.n_bytes or 0 for source in sources)
     return {"name": name, "files": len(sources), "bytes": n_bytes, "sha256": total.hexdigest()}

@@ -108,6 +108,8 @@ def read_csv(source: Source, stream: BinaryIO, options: ReadOptions) -> Iterator
     names = next(csv.reader([header], delimiter=delimiter), [])
     if not header.strip():
         raise InputError(f"{source.name}: is empty; its first line has to name the columns")
+    if any("\udc80" <= character <= "\udcff" for character in header):
+        raise InputError(f"{source.name}:1: not valid UTF-8; convert the file to UTF-8")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{source.name}: two columns are called {twice[0]!r}; rename one")
     rows = csv.reader(lines, delimiter=delimiter, strict=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from entlink.corpus.items import MAX_RAW, Entry, Item, SetAside
+from entlink.corpus.items import MAX_RAW, Entry, Item, SetAside, dumps
 from entlink.corpus.sources import Source
 from entlink.corpus.streams import BOM, TooLong, read_all
-from entlink.errors import InputError
+from entlink.errors import InputError, reason
 from entlink.records import Document
 
 MAX_CHARS = 10_000_000  # of one text; longer ones are set aside
@@ -41,7 +41,7 @@ def text_key(names: Iterable[str]) -> str:
 
 
 def checked(entry: Entry, options: ReadOptions) -> Entry:
-    """The entry, or that its text is too long or not Unicode."""
+    """The entry, or that its text is too long or its columns cannot be written again."""
     if isinstance(entry, SetAside):
         return entry
     document = entry.document
@@ -52,6 +52,11 @@ def checked(entry: Entry, options: ReadOptions) -> Entry:
             f"{options.max_chars}; split it, or raise the limit (--max-chars)",
             raw=document.text[:MAX_RAW],
         )
+    try:
+        dumps(entry.extra)
+    except TypeError as error:  # numbers or nesting beyond what JSON libraries take
+        why = f"{entry.where}: its other columns cannot be carried through ({reason(error)})"
+        return SetAside(entry.where, why, raw=document.text[:MAX_RAW])
     return entry
 
 

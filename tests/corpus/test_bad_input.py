@@ -131,6 +131,29 @@ def test_a_table_without_proper_columns(tmp_path: Path, header: str) -> None:
         link(source, tmp_path)
 
 
+def test_columns_that_json_cannot_hold(tmp_path: Path) -> None:
+    source = tmp_path / "d.jsonl"
+    deep = "[" * 300 + "]" * 300
+    source.write_text(f'{{"text": "Odd", "x": {deep}}}\n{{"text": "Odd"}}\n', encoding="utf-8")
+    _, (line,), (aside,) = link(source, tmp_path)
+    assert line["id"] == "d.jsonl:2"
+    assert "its other columns cannot be carried through" in aside["reason"]
+
+
+def test_a_header_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(b"text,caf\xe9\na,b\n")
+    with pytest.raises(InputError, match=r"d\.csv:1: not valid UTF-8"):
+        link(tmp_path / "d.csv", tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode there")
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    source.write_text("Odd", encoding="utf-8")
+    _, (line,), _ = link(source, tmp_path)
+    assert line["id"] == "caf\\xe9.txt"
+
+
 def test_ids_that_appear_twice(tmp_path: Path) -> None:
     source = tmp_path / "d.jsonl"
     rows = [{"id": "a", "text": "Jordan"}, {"id": "b", "text": "x"}, {"id": "a", "text": "Odd"}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,19 @@ def test_an_empty_input_is_an_empty_output(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("\n", encoding="utf-8")
     summary = link_corpus(tmp_path / "in.jsonl", tmp_path / "o.jsonl", linker=FakeLinker())
     assert (summary.n_documents, (tmp_path / "o.jsonl").read_bytes()) == (0, b"")
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+    def peak(n_documents: int) -> int:
+        write(tmp_path / "in.jsonl", (f"Jordan met Odd on day {n}" for n in range(n_documents)))
+        tracemalloc.start()
+        link_corpus(tmp_path / "in.jsonl", tmp_path / "o.jsonl", linker=FakeLinker())
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # imports what is imported late
+    assert peak(4 * 768) < 1.25 * peak(768)
 
 
 @pytest.mark.parametrize(
