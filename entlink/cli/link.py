@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import entlink
-from entlink.cli.options import bundle_option, device_option, quiet_option, threads_option
+from entlink.cli.options import (
+    backend_option,
+    bundle_option,
+    device_option,
+    exact_option,
+    quiet_option,
+    threads_option,
+)
 from entlink.cli.progress import ProgressLine, counted, print_summary
 from entlink.cli.table import print_plain, print_table
 from entlink.corpus.items import Entry, Item, SetAside, batches, distinct
@@ -67,6 +74,8 @@ Show = Callable[[LinkedDocument, Item], None]
 @bundle_option
 @device_option
 @threads_option
+@backend_option
+@exact_option
 @quiet_option
 def command(
     sources: tuple[str, ...],
@@ -75,6 +84,8 @@ def command(
     bundle: str | None,
     device: str,
     threads: int | None,
+    backend: str,
+    exact: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
@@ -98,6 +109,7 @@ def command(
             check_readable(source)
     logging.getLogger("entlink").setLevel(logging.WARNING if quiet else logging.INFO)
     models = {"bundle": bundle, "device": device, "threads": threads}
+    models |= {"backend": backend, "exact": exact}
     documents = [Document(f"text {n}", given) for n, given in enumerate(text, start=1)]
     if out not in (None, TO_STDOUT):
         return _to_file([*documents, *sources], Path(out), models, quiet=quiet, **options)
@@ -153,7 +165,7 @@ def _to_file(
 
 
 def _loaded(models: dict[str, Any], *, reranker: bool) -> Linker:
-    linker = entlink.load(models["bundle"], device=models["device"], threads=models["threads"])
+    linker = entlink.load(**models)
     if not reranker:
         linker = copy.copy(linker)
         linker.reranker = None

@@ -117,13 +117,13 @@ def test_text_and_files_in_the_order_given(
 
 
 def test_options_reach_the_linker(loaded: list[dict[str, object]]) -> None:
-    assert (
-        run(["link", "--text", "a", "--bundle", "b", "--device", "cuda:1", "--threads", "3"]) == 0
-    )
+    options = ["--bundle", "b", "--device", "cuda:1", "--threads", "3", "--backend", "bf16"]
+    assert run(["link", "--text", "a", *options, "--exact"]) == 0
     assert run(["link", "--text", "a"]) == 0
+    auto = {"device": "auto", "threads": None, "backend": "auto", "exact": False}
     assert loaded == [
-        {"bundle": "b", "device": "cuda:1", "threads": 3},
-        {"bundle": None, "device": "auto", "threads": None},
+        {"bundle": "b", "device": "cuda:1", "threads": 3, "backend": "bf16", "exact": True},
+        {"bundle": None, **auto},
     ]
 
 

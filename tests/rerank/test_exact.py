@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import entlink
+from entlink.corpus.shards import LinkOptions, Setup
 from entlink.decide import Decision
 from entlink.linker import Linker, Scored
 from entlink.records import Document, LinkedDocument, Mention
@@ -65,6 +66,14 @@ def test_a_cascade_that_reads_everything_is_exact_reading(linker: Linker) -> Non
 def test_exact_is_an_option_of_load(linker: Linker) -> None:
     loaded = Linker.load(linker.bundle, device="cpu", exact=True)
     assert loaded.link(TEXTS) == variant(linker, exact=True).link(TEXTS)
+
+
+def test_exact_reaches_the_processes_that_link_a_corpus(linker: Linker) -> None:
+    options = LinkOptions(backend="torch", exact=True)
+    setup = Setup(str(linker.bundle.path), linker.bundle.digest, "cpu", 1, options)
+    there = Setup.parse(setup.dump()).load()
+    documents = [Document(str(i), text) for i, text in enumerate(TEXTS)]
+    assert list(there.stream(documents)) == variant(linker, exact=True).link(documents)
 
 
 @pytest.mark.parametrize("exact", [False, True])
