@@ -23,8 +23,8 @@ from entlink.records import Entity, Mention
 from tests.peers.base import Base, Flat, by_first, digest_of, folder, kept_vectors, need
 from tests.peers.spacy_linker import check_trained, trained_for
 
-MENTION_TOKENS = 64
-ENTITY_TOKENS = 64
+MENTION_TOKENS = 48
+ENTITY_TOKENS = 48
 _NAME_TOKENS = 16
 _CONTEXT_CHARS = 300
 _BEGIN, _END, _TITLE = "[unused0]", "[unused1]", "[unused2]"

@@ -23,7 +23,7 @@ _BI_BATCH, _BI_RATE = 64, 1e-4
 _CROSS_BATCH, _CROSS_RATE = 4, 5e-5
 _TOP = 64  # candidates of which the cross-encoder's negatives are drawn
 _NEGATIVES = 15  # of them, a mention
-_MINED = 20_000  # training mentions at most that candidates are retrieved for
+_MINED_A_MINUTE = 500  # training mentions whose candidates are retrieved; more are not read
 
 Loss = Callable[[Sequence[Example]], torch.Tensor]
 
@@ -48,7 +48,8 @@ def train(
     for name, tower in zip(("mention", "entity"), towers, strict=True):
         tower.eval().save_pretrained(out / name)
         words.tokenizer.save_pretrained(out / name)
-    mined = _mined(order[:_MINED], kb, towers, words, digest_of(out / "entity"))
+    n_mined = max(200, int(_MINED_A_MINUTE * minutes))
+    mined = _mined(order[:n_mined], kb, towers, words, digest_of(out / "entity"))
     cross = transformers.AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=1, ignore_mismatched_sizes=True
     ).to(on)

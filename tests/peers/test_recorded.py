@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from entlink.evaluate.metrics import SpanCounts
+from entlink.evaluate.run import given_document
+from entlink.records import NIL
 from tests.peers import recorded
+
+Counted = dict[tuple[str, str], list[SpanCounts]]  # (set, linker) -> counts of every document
 
 # design/peers.md: linked right of all gold mentions, right where it linked
 PUBLISHED = [
@@ -25,7 +29,7 @@ PUBLISHED = [
 
 
 @pytest.fixture(scope="module")
-def counted(shared: Path) -> dict[tuple[str, str], list[SpanCounts]]:
+def counted(shared: Path) -> Counted:
     """(set, linker) -> counts of every document."""
     if not (shared / "data" / "peers").is_dir():
         pytest.skip("no recorded answers of other linkers in the measuring data")
@@ -39,7 +43,7 @@ def counted(shared: Path) -> dict[tuple[str, str], list[SpanCounts]]:
 
 @pytest.mark.parametrize(("name", "linker", "of_all", "where_linked"), PUBLISHED)
 def test_published_figures_to_three_digits(
-    counted: dict[tuple[str, str], list[SpanCounts]],
+    counted: Counted,
     name: str,
     linker: str,
     of_all: float,
@@ -50,9 +54,24 @@ def test_published_figures_to_three_digits(
     assert round(found["link_accuracy_where_linked"], 3) == where_linked
 
 
-def test_every_recorded_linker_as_in_the_table(
-    shared: Path, counted: dict[tuple[str, str], list[SpanCounts]]
-) -> None:
+def test_as_peers_they_give_the_same(shared: Path, counted: Counted) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENTLINK_SHARED", str(shared))
+        peers = recorded.recorded_peers()
+    for peer, linker in zip(peers, recorded.LINKERS.values(), strict=True):
+        peer.prepare(None)  # type: ignore[arg-type]  # each has its own KB
+        for name in recorded.SETS:
+            gold = recorded.read_gold(shared, name)
+            answers = peer.answer([given_document(doc) for doc in gold])
+            right = sum(
+                answer.top == mention.entity != NIL
+                for doc, some in zip(gold, answers, strict=True)
+                for mention, answer in zip(doc.mentions, some, strict=True)
+            )
+            assert right == sum(c.n_right_links for c in counted[name, linker])
+
+
+def test_every_recorded_linker_as_in_the_table(shared: Path, counted: Counted) -> None:
     lines = (shared / "data" / "peers" / "scores.tsv").read_text(encoding="utf-8").splitlines()
     names = lines[0].split("\t")
     rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines[1:]]
