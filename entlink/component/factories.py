@@ -39,6 +39,7 @@ _DISCARDED = sorted(NOT_NAMES)
         "carry_bundle": False,
         "fine_tuning": {"@misc": "entlink.FineTuning.v1"},
         "device": "cpu",
+        "backend": "auto",
         "threads": None,
         "scorer": {"@scorers": "entlink.link_scorer.v1"},
     },
@@ -59,6 +60,7 @@ def make_entlink(
     carry_bundle: bool,
     fine_tuning: FineTuning,
     device: str,
+    backend: str,
     threads: int | None,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> EntlinkComponent:
@@ -77,6 +79,7 @@ def make_entlink(
         carry_bundle=carry_bundle,
         fine_tuning=fine_tuning,
         device=device,
+        backend=backend,
         threads=threads,
         scorer=scorer,
         loading=_is_loading(nlp, name),

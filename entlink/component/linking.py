@@ -9,16 +9,13 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spacy.tokens import Doc, Span
-from spacy.training import Example
 
-from entlink.component.fine_tuning import FineTuning, check_gold, gold_links
-from entlink.component.keeping import BundlePipe
+from entlink.component.fine_tuning import FineTuning
 from entlink.component.options import Options, restricted
 from entlink.component.results import (
     UNLABELLED,
@@ -29,22 +26,19 @@ from entlink.component.results import (
     store,
 )
 from entlink.component.scoring import score_links
+from entlink.component.training import LinkTraining, Scorer
 from entlink.detect.given import NOT_NAMES, mention_of
 from entlink.errors import ConfigError
-from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Link, Mention
 
 if TYPE_CHECKING:
-    from entlink.component.tuner import Tuner
     from entlink.linker import Linker
 
 MENTIONS: Final = ("auto", "ents", "detect", "spans")
 SPANS_KEY: Final = "entlink"  # the usual name of the span group
 
-Scorer = Callable[..., dict[str, Any]]
 
-
-class EntlinkComponent(BundlePipe):
+class EntlinkComponent(LinkTraining):
     """Links the mentions of docs.
 
     bundle: name or folder of a bundle; None is the built-in one. It is looked up at once, so that
@@ -58,6 +52,7 @@ class EntlinkComponent(BundlePipe):
     nil: what `kb_id_` is where the answer is NIL.
     max_pairs: so many candidates of a mention does the reranker read at most; 0 turns it off.
         None: the bundle's.
+    device, backend, threads: as in `Linker.load`.
     carry_bundle: save a copy of the bundle with the pipeline, rather than its name.
     """
 
@@ -73,9 +68,9 @@ class EntlinkComponent(BundlePipe):
         "max_pairs",
         "carry_bundle",
         "device",
+        "backend",
         "threads",
     )
-    is_trainable = True
 
     def __init__(
         self,
@@ -93,6 +88,7 @@ class EntlinkComponent(BundlePipe):
         carry_bundle: bool = False,
         fine_tuning: FineTuning | None = None,
         device: str = "cpu",
+        backend: str = "auto",
         threads: int | None = None,
         scorer: Scorer | None = score_links,
         loading: bool = False,
@@ -109,10 +105,11 @@ class EntlinkComponent(BundlePipe):
         self.carry_bundle = carry_bundle
         self.fine_tuning = fine_tuning or FineTuning()
         self.device = device
+        self.backend = backend
         self.threads = threads
         self.scorer = scorer
-        self._loaded: tuple[int, Linker] | None = None  # process id, linker
-        self._tuning: Tuner | None = None
+        self._loaded = None
+        self._tuning = None
         self._check()
         set_extensions()
         self._begin(loading=loading)
@@ -123,6 +120,14 @@ class EntlinkComponent(BundlePipe):
             raise ConfigError(
                 f"{where}: mentions is {self.mentions!r}; it has to be one of {', '.join(MENTIONS)}"
             )
+        if self.backend != "auto":  # so that PyTorch is not loaded for the usual one
+            from entlink.backends import BACKENDS
+
+            if self.backend not in BACKENDS:
+                raise ConfigError(
+                    f"{where}: backend is {self.backend!r}; it has to be one of "
+                    f"{', '.join(BACKENDS)}"
+                )
         if self.max_pairs is not None and self.max_pairs < 0:
             raise ConfigError(f"{where}: max_pairs is {self.max_pairs}; it must be at least 0")
         if self.threads is not None and self.threads < 1:
@@ -144,7 +149,9 @@ class EntlinkComponent(BundlePipe):
             # asked for threads would hang.
             is_worker = self._loaded is not None or multiprocessing.parent_process() is not None
             threads = self.threads if self.threads is not None or not is_worker else 1
-            linker = Linker.load(self.opened, device=self.device, threads=threads)
+            linker = Linker.load(
+                self.opened, device=self.device, threads=threads, backend=self.backend
+            )
             self._loaded = (os.getpid(), linker)
         linker = self._loaded[1]
         if self._tuning is not None:
@@ -225,75 +232,6 @@ class EntlinkComponent(BundlePipe):
         flat = [link for some in links for link in some]
         rest = iter(restricted(flat, options, entities=entities, threshold=threshold))
         return [tuple(next(rest) for _ in some) for some in links]
-
-    # -- training ------------------------------------------------------------------------------
-
-    @property
-    def model(self) -> Any:
-        """Tells spaCy that there is something to train; the models are the linker's."""
-        return self
-
-    def initialize(self, get_examples: Callable[[], Iterable[Example]], nlp: Any = None) -> None:
-        """Start from the bundle's models; InputError if no gold link is to an entity of its KB."""
-        if self._tuning is not None:
-            self._loaded = self._tuning = None
-        check_gold(
-            get_examples,
-            KnowledgeBase.open(self.opened.path),
-            nil=self.nil,
-            spans_key=self.spans_key,
-            where=f"component {self.name!r}",
-        )
-
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Any = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Gradients of retriever and reranker on the gold links; a step if ``sgd`` is given."""
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        gold = [
-            link
-            for example in examples
-            for link in gold_links(example, nil=self.nil, spans_key=self.spans_key)
-        ]
-        if not gold:
-            return losses
-        if self._tuning is None:
-            from entlink.component.tuner import Tuner
-
-            self._tuning = Tuner(self.linker, self.fine_tuning, device=self.device)
-        losses[self.name] += self._tuning.accumulate(gold, drop=drop)
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        return losses
-
-    def finish_update(self, sgd: Any) -> None:
-        """Take the step; the rates are those of `fine_tuning`, not of spaCy's optimizer."""
-        if self._tuning is not None:
-            self._tuning.step()
-
-    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """By the configured scorer: spaCy's figures for links, `nel_micro_f` and others."""
-        return {} if self.scorer is None else self.scorer(examples, nil=self.nil, **kwargs)
-
-    # -- saving --------------------------------------------------------------------------------
-
-    def _has_news(self) -> bool:
-        return self._tuning is not None and self._tuning.n_steps > 0
-
-    def _carries(self) -> bool:
-        return super()._carries() or self._has_news()
-
-    def _write_bundle(self, folder: Path) -> None:
-        if self._tuning is not None and self._has_news():
-            self._tuning.write_bundle(folder)
-        else:
-            super()._write_bundle(folder)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -16,11 +16,11 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from entlink.component.keeping import BundlePipe
-from entlink.component.linking import Scorer
 from entlink.component.recognising import RecogniserTraining, read_recogniser, write_recogniser
 from entlink.component.results import UNLABELLED, beside
 from entlink.component.scoring import score_mentions
 from entlink.component.strategies import Finder, Tools, strategy, token_span
+from entlink.component.training import Scorer
 from entlink.detect.detector import Detector, resolve
 from entlink.detect.given import NOT_NAMES
 from entlink.detect.recogniser import Recogniser
@@ -163,7 +163,11 @@ class MentionsComponent(BundlePipe):
         self, get_examples: Callable[[], Iterable[Example]], nlp: Language | None = None
     ) -> None:
         """Start from the bundle's recogniser, or from a fresh one if it has none."""
-        self._recogniser = self._loaded = None
+        self._recogniser = self._loaded = self._tuning = None
+        if self.is_trainable:
+            self._start(get_examples)
+
+    def _start(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         self._tuning = RecogniserTraining.start(self.detector, get_examples, self.language)
         if self._tuning is not None:
             self.detector.recogniser = self._tuning.recogniser
@@ -183,10 +187,9 @@ class MentionsComponent(BundlePipe):
             return losses
         examples = list(examples)
         if self._tuning is None:
-            self._tuning = RecogniserTraining.start(self.detector, lambda: examples, self.language)
-            if self._tuning is None:
-                return losses
-            self.detector.recogniser = self._tuning.recogniser
+            self._start(lambda: examples)
+        if self._tuning is None:
+            return losses
         losses[self.name] += self._tuning.accumulate(examples, drop=drop)
         if sgd not in (None, False):
             self.finish_update(sgd)

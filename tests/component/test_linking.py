@@ -325,6 +325,7 @@ def test_analysis_of_the_pipeline_is_clean(pipeline: Pipeline) -> None:
         ({"threshold": 1.5}, "threshold is 1.5; it is a probability"),
         ({"n_candidates": 0}, "n_candidates is 0; it must be at least 1"),
         ({"max_pairs": -1}, "max_pairs is -1; it must be at least 0"),
+        ({"backend": "gpu"}, "backend is 'gpu'; it has to be one of auto, torch"),
         ({"threads": 0}, "threads is 0; it must be at least 1"),
         ({"fine_tuning": {"@misc": "entlink.FineTuning.v1", "n_wrong": 0}}, "n_wrong is 0"),
     ],
