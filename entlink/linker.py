@@ -96,6 +96,28 @@ class Linker:
         retriever = load_retriever(opened, kb, device=chosen)
         return cls(opened, kb, retriever, reranker, decision, exact=exact)
 
+    def within(self, *, types: Sequence[str] = (), ids: Sequence[str] = ()) -> Linker:
+        """A linker to a part of the KB: entities of one of ``types`` (ids or names), of ``ids``.
+
+        Given both, entities must be of both. Nothing is copied, and other entities are not looked
+        at. InputError if no entity is left.
+        """
+        rows = set(self.kb.rows_of_types(types)) if types else set(self.kb.rows_of(ids).values())
+        if types and ids:
+            rows &= set(self.kb.rows_of(ids).values())
+        if not rows:
+            raise InputError(
+                f"{self.kb.path}: no entity of types {types} and ids {ids}; check them"
+            )
+        chosen = np.zeros(len(self.kb.popularity), dtype=np.bool_)
+        chosen[sorted(rows)] = True
+        retriever = self.retriever.within(chosen)
+        part = Linker(
+            self.bundle, self.kb, retriever, self.reranker, self.decision, exact=self.exact
+        )
+        part.__dict__.update(detector=self.detector, _nlp=self._nlp)
+        return part
+
     @cached_property
     def detector(self) -> Detector:
         """What finds mentions; loaded when first needed, since it needs spaCy."""

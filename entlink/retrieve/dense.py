@@ -104,9 +104,14 @@ class SurfaceVectors:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
-        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer."""
-        return self.index.search(queries, k=k)[1]
+    def search(
+        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer.
+
+        Only among the positions that are ``allowed``, (n_surfaces,).
+        """
+        return self.index.search(queries, k=k, allowed=allowed)[1]
 
     def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The KB row of each position."""
@@ -133,7 +138,9 @@ class Surfaces(Protocol):
 
     def __len__(self) -> int: ...
 
-    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]: ...
+    def search(
+        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]: ...
 
     def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]: ...
 
@@ -147,10 +154,28 @@ class Surfaces(Protocol):
 class Retriever:
     """Mentions in, the nearest entities of the KB out."""
 
-    def __init__(self, kb: KnowledgeBase, encoder: DualEncoder, surfaces: Surfaces) -> None:
+    def __init__(
+        self,
+        kb: KnowledgeBase,
+        encoder: DualEncoder,
+        surfaces: Surfaces,
+        *,
+        within: NDArray[np.bool_] | None = None,
+    ) -> None:
         self._kb = kb
         self._encoder = encoder
         self._surfaces = surfaces
+        self._within = within  # (n_rows,) the entities that may be found; None: all
+        self._allowed: NDArray[np.bool_] | None = None  # (n_surfaces,) their surfaces
+        if within is not None:
+            self._allowed = within[surfaces.rows_at(np.arange(len(surfaces)))]
+
+    def within(self, rows: NDArray[np.bool_]) -> Retriever:
+        """The same retriever that finds only the rows, (n_rows,), that are set.
+
+        Entities that are added later are none of them.
+        """
+        return Retriever(self._kb, self._encoder, self._surfaces, within=rows)
 
     def retrieve(self, mentions: Sequence[MentionInput], *, k: int = 100) -> list[Retrieved]:
         """The k best entities of each mention, fewer only where the KB has fewer.
@@ -196,6 +221,8 @@ class Retriever:
         countries = {span: countries_of(span) for span in dict.fromkeys(spans)}
         names = {name for many in countries.values() for name in many}
         bearers = self._kb.by_aliases([*countries, *sorted(names - countries.keys())])
+        if self._within is not None:
+            bearers = {n: [h for h in hits if self._admits(h.row)] for n, hits in bearers.items()}
         country_of = self._countries({name: bearers[name] for name in sorted(names)})
         hits = {}
         for span, many in countries.items():
@@ -219,11 +246,15 @@ class Retriever:
         """For comparisons; unknown is least, and of equals the first is greatest."""
         return float(np.nan_to_num(self._kb.popularity[row], nan=-1.0)), -row
 
+    def _admits(self, row: int) -> bool:
+        return self._within is None or (row < len(self._within) and bool(self._within[row]))
+
     def _nearest(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
         """The positions of each query's nearest surfaces, so many that k entities have one."""
-        surfaces, n = self._surfaces, len(self._surfaces)
+        surfaces, allowed = self._surfaces, self._allowed
+        n = len(surfaces) if allowed is None else int(allowed.sum())
         n_fetch = min(2 * k + 20, n)  # enough for nearly all: few have over two surfaces
-        found = surfaces.search(queries, k=n_fetch)
+        found = surfaces.search(queries, k=n_fetch, allowed=allowed)
         nearest = [positions[positions >= 0] for positions in found]
         while n_fetch < n:
             short = [
@@ -234,7 +265,7 @@ class Retriever:
             if not short:
                 break
             n_fetch = min(4 * n_fetch, n)
-            found = surfaces.search(queries[short], k=n_fetch)
+            found = surfaces.search(queries[short], k=n_fetch, allowed=allowed)
             for i, positions in zip(short, found, strict=True):
                 nearest[i] = positions[positions >= 0]
         return nearest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,31 @@ class VectorIndex:
         return int(self._index.ntotal)
 
     def search(
-        self, queries: NDArray[np.float32], *, k: int
+        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The k nearest vectors of each query: cosines and positions, both (n, k), best first.
 
-        Where fewer than k exist, the rest have position -1.
+        Where fewer than k exist, the rest have position -1. Only those at positions that are
+        ``allowed``, (n_vectors,), are looked at.
         """
         if not len(queries):
             return np.zeros((0, k), dtype=np.float32), np.zeros((0, k), dtype=np.int64)
-        scores, positions = self._index.search(np.ascontiguousarray(queries), k)
+        queries = np.ascontiguousarray(queries)
+        if allowed is None:
+            scores, positions = self._index.search(queries, k)
+        else:
+            scores, positions = self._index.search(queries, k, params=self._parameters(allowed))
         return scores, positions
+
+    def _parameters(self, allowed: NDArray[np.bool_]) -> Any:
+        faiss: Any = import_module("faiss")  # its type hints know only half of these
+        chosen = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        index = faiss.downcast_index(self._index)
+        if isinstance(index, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=chosen, nprobe=index.nprobe)
+        if isinstance(index, faiss.IndexHNSW):
+            return faiss.SearchParametersHNSW(sel=chosen, efSearch=index.hnsw.efSearch)
+        return faiss.SearchParameters(sel=chosen)
 
     def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors at these positions, (n, d); of a compressed index, as near as it has them."""

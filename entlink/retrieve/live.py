@@ -33,18 +33,29 @@ class LiveSurfaces:
     def __len__(self) -> int:
         return self._n_base + len(self._more.rows)
 
-    def search(self, queries: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
-        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer."""
+    def search(
+        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer.
+
+        Only among the positions that are ``allowed``, of which later ones are none.
+        """
         self._take()
         more, gone = self._more, self._gone
+        before = None if allowed is None else allowed[: self._n_base]
         if not self._seq:
-            return self._base.search(queries, k=k)
+            return self._base.search(queries, k=k, allowed=before)
         n_fetch = min(self._n_base, k + len(gone))
-        scores, positions = self._base.index.search(queries, k=n_fetch)
+        scores, positions = self._base.index.search(queries, k=n_fetch, allowed=before)
         scores = np.where(np.isin(positions, gone) | (positions < 0), -np.inf, scores)
         # row by row and not by BLAS, as everywhere: equal vectors get equal cosines
         cosines = np.stack([(more.vectors * query).sum(axis=1) for query in queries])
         counts = np.asarray([self._counts(row) for row in more.rows.tolist()], dtype=np.bool_)
+        if allowed is not None:
+            behind = np.zeros(len(counts), dtype=np.bool_)
+            known = allowed[self._n_base : self._n_base + len(counts)]
+            behind[: len(known)] = known
+            counts &= behind
         scores = np.hstack([scores, np.where(counts, cosines, -np.inf)])
         places = np.broadcast_to(np.arange(len(more.rows)) + self._n_base, cosines.shape)
         positions = np.hstack([positions, places])
