@@ -29,7 +29,7 @@ TRAIN_SETS = $(sort $(wildcard $(SHARED)/data/mentions/train/*.jsonl.gz))
 PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
   $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
 
-.PHONY: link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
+.PHONY: measure-kb link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
 .PHONY: corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
 .DELETE_ON_ERROR:
 
@@ -97,6 +97,17 @@ spacy-memory: $(VENV)/.test-stamp
 corpus-cost: TEXTS ?= $(SHARED)/data/mentions/test/msnbc_updated.jsonl.gz
 corpus-cost: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.corpus.cost $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
+
+# Importers, build, and opening a KB of N entities recombined from real ones: make measure-kb N=6000000
+N ?= 1000000
+SHARED ?= ../shared
+measure-kb: $(VENV)/.test-stamp
+	@mkdir -p $(OUT)
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/enwiki-shortened.xml.bz2
+	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
+	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
+	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

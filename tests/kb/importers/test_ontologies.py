@@ -5,6 +5,8 @@ The oracle of our own reader of OBO is pronto, which reads the same file its own
 
 from __future__ import annotations
 
+import gzip
+import re
 import warnings
 from pathlib import Path
 from typing import TypeVar
@@ -111,9 +113,9 @@ def pronto_terms(path: Path) -> dict[str, tuple[str, frozenset[str], str | None,
         ontology = pronto.Ontology(str(path))
         return {
             term.id: (
-                str(term.name),
-                frozenset(s.description for s in term.synonyms) - {term.name},
-                str(term.definition) if term.definition else None,
+                str(term.name).strip(),
+                frozenset(s.description.strip() for s in term.synonyms) - {term.name.strip()},
+                (str(term.definition).strip() or None) if term.definition else None,
                 frozenset(t.id for t in term.superclasses(distance=1, with_self=False)),
             )
             for term in ontology.terms()
@@ -135,11 +137,15 @@ def test_obo_as_pronto_reads_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_ontology_as_pronto_reads_it(shared: Path) -> None:
+def test_a_real_ontology_as_pronto_reads_it(shared: Path, tmp_path: Path) -> None:
     path = shared / "data" / "raw" / "doid_2016-09-01.obo.gz"
-    expected, found = pronto_terms(path), ours(path)
+    found = ours(path)
     assert len(found) > 6000
-    assert found == expected
+    # pronto gives up the whole file for one blank in a list of references: without those lists
+    text = gzip.decompress(path.read_bytes()).decode()
+    bare = re.sub(r'^((?:def|synonym): ".*?"[^\["]*)\[.*\]', r"\1[]", text, flags=re.MULTILINE)
+    (tmp_path / "bare.obo").write_text(bare, encoding="utf-8")
+    assert found == pronto_terms(tmp_path / "bare.obo")
 
 
 OWL = """<?xml version="1.0"?>

@@ -1,0 +1,152 @@
+"""Measure the road from a file to a knowledge base: importers, building, opening, memory.
+
+    python kb/recipe/measure_kb.py importer DUMP --format wikidata|wikipedia
+    python kb/recipe/measure_kb.py recombine N --from ../shared/data/wikidata --out many.jsonl.gz
+    python kb/recipe/measure_kb.py build many.jsonl.gz --out many-kb
+    python kb/recipe/measure_kb.py open many-kb
+
+`recombine` makes N entities whose names and descriptions are put together from real ones, so that
+the statistics of their text are real: a name takes its words from two entities of one type, and
+description and types come whole from a third of that type. Each command prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from entlink.kb.build import build_from
+from entlink.kb.importers import guess_format, read_source
+from entlink.kb.importers.files import read_blocks, replacing
+from entlink.kb.importers.jsonl import read_entities
+from entlink.kb.scratch import Source
+from entlink.kb.store import KnowledgeBase
+from entlink.records import Entity
+
+_LOOKUPS = 10_000
+
+
+def measure_importer(path: Path, format: str | None) -> dict[str, object]:
+    """MB of unpacked file a second: of wall time, and of this process's CPU time."""
+    n_bytes = sum(len(block) for block in read_blocks(path))
+    wall, cpu = time.perf_counter(), time.process_time()
+    kinds = Counter(type(record).__name__ for _, record in read_source(path, format, on_bad=_tell))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "file": path.name,
+        "mb": round(n_bytes / 1e6, 1),
+        "mb_per_second": round(n_bytes / 1e6 / wall, 1),
+        "mb_per_cpu_second": round(n_bytes / 1e6 / cpu, 1),
+        "records": dict(kinds),
+    }
+
+
+def recombine(n: int, source: Path, out: Path, seed: int = 0) -> dict[str, object]:
+    """Write `n` entities put together from those of `source`/entities.jsonl.gz."""
+    generator = random.Random(seed)
+    by_type: dict[str, list[Entity]] = defaultdict(list)
+    for entity in read_entities(source / "entities.jsonl.gz"):
+        if entity.description:
+            by_type[entity.types[0] if entity.types else ""].append(entity)
+    groups = [group for group in by_type.values() if len(group) >= 20]
+    weights = [len(group) for group in groups]
+    with replacing(out) as write:
+        for number, group in enumerate(generator.choices(groups, weights, k=n)):
+            write(_mixed(number, *generator.choices(group, k=3)))
+    return {"entities": n, "types": len(groups), "file": str(out)}
+
+
+def _mixed(number: int, first: Entity, second: Entity, third: Entity) -> dict[str, object]:
+    ahead, behind = first.name.split(), second.name.split()
+    words = [*ahead[: max(1, len(ahead) // 2)], *behind[len(behind) // 2 :]]
+    return {
+        "id": f"X{number}",
+        "name": " ".join(words),
+        "aliases": [words[-1]] if len(words) > 1 and number % 2 else [],
+        "description": third.description,
+        "types": list(third.types),
+        "type_names": list(third.type_names),
+        "popularity": third.popularity,
+    }
+
+
+def measure_build(source: Path, out: Path) -> dict[str, object]:
+    """Seconds and memory of a build."""
+    before, started = _rss_mb(), time.perf_counter()
+    records = read_source(source, guess_format(source), on_bad=_tell)
+    report = build_from([Source(records)], out)
+    seconds = time.perf_counter() - started
+    return {
+        "entities": report.n_entities,
+        "seconds": round(seconds, 1),
+        "entities_per_second": round(report.n_entities / seconds),
+        "mb_before": before,
+        "peak_mb": _rss_mb(),
+        "file_mb": round(report.path.stat().st_size / 1e6, 1),
+    }
+
+
+def measure_open(path: Path) -> dict[str, object]:
+    """Seconds to open, and milliseconds of a look-up by name once it is open."""
+    before, started = _rss_mb(), time.perf_counter()
+    kb = KnowledgeBase.open(path)
+    kb.by_id("X0")
+    opened = time.perf_counter() - started
+    rows = random.Random(0).sample(range(len(kb)), min(_LOOKUPS, len(kb)))
+    names = [entity.name for entity in kb.by_rows(rows)]
+    started = time.perf_counter()
+    for name in names:
+        kb.by_aliases([name])
+    lookup = time.perf_counter() - started
+    return {
+        "entities": len(kb),
+        "open_seconds": round(opened, 4),
+        "ms_per_name": round(1000 * lookup / len(names), 4),
+        "mb_before": before,
+        "peak_mb": _rss_mb(),
+    }
+
+
+def _rss_mb() -> float:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kilobytes / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+def _tell(message: str) -> None:
+    sys.stderr.write(message + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    importer = commands.add_parser("importer")
+    importer.add_argument("path", type=Path)
+    importer.add_argument("--format")
+    mixed = commands.add_parser("recombine")
+    mixed.add_argument("n", type=int)
+    mixed.add_argument("--from", dest="source", type=Path, required=True)
+    mixed.add_argument("--out", type=Path, required=True)
+    build = commands.add_parser("build")
+    build.add_argument("source", type=Path)
+    build.add_argument("--out", type=Path, required=True)
+    commands.add_parser("open").add_argument("path", type=Path)
+    options = parser.parse_args()
+    run: dict[str, Callable[[], dict[str, object]]] = {
+        "importer": lambda: measure_importer(options.path, options.format),
+        "recombine": lambda: recombine(options.n, options.source, options.out),
+        "build": lambda: measure_build(options.source, options.out),
+        "open": lambda: measure_open(options.path),
+    }
+    sys.stdout.write(json.dumps(run[options.command](), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
