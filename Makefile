@@ -100,7 +100,6 @@ corpus-cost: $(VENV)/.test-stamp
 
 # Importers, build, and opening a KB of N entities recombined from real ones: make measure-kb N=6000000
 N ?= 1000000
-SHARED ?= ../shared
 measure-kb: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2

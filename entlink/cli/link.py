@@ -167,7 +167,7 @@ def _to_file(
 def _loaded(models: dict[str, Any], *, reranker: bool) -> Linker:
     linker = entlink.load(**models)
     if not reranker:
-        linker = copy.copy(linker)
+        linker = copy.copy(linker)  # with the type that the table needs
         linker.reranker = None
     return linker
 

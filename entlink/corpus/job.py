@@ -193,8 +193,14 @@ def run_job(
             raise InputError(reason if n == 1 else f"none of {n} documents is usable: {reason}")
         quarantine = _put_together(state, out)
         unfinished.finish()
+    ended = time.perf_counter()
+    return _summary(state, out, quarantine, write_s=ended - writing, wall_s=ended - started)
+
+
+def _summary(
+    state: _Run, out: Path, quarantine: Path | None, *, write_s: float, wall_s: float
+) -> Summary:
     counts = state.counts
-    seconds = {"read": state.read_s} | counts.seconds | {"write": time.perf_counter() - writing}
     return Summary(
         out=out,
         quarantine=quarantine,
@@ -205,8 +211,8 @@ def run_job(
         n_set_aside=counts.n_set_aside,
         n_resumed=state.n_resumed,
         most_linked=most_linked(counts),
-        seconds=seconds,
-        wall_s=time.perf_counter() - started,
+        seconds={"read": state.read_s} | counts.seconds | {"write": write_s},
+        wall_s=wall_s,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from entlink.corpus.engines import InProcess, Processes, n_cores
 from entlink.corpus.items import Entry, Item, SetAside
@@ -118,11 +118,8 @@ def _engine(
                 backend=options.backend,
                 exact=options.exact,
             )
-        if not options.reranker:
-            without: Any = copy.copy(linker)
-            without.reranker = None
-            linker = without
-        return InProcess(linker, options), getattr(linker, "bundle", None)
+        chosen = linker if options.reranker else without_reranker(linker)
+        return InProcess(chosen, options), getattr(linker, "bundle", None)
     from entlink.bundle import open_bundle
 
     opened = open_bundle(bundle) if linker is None else getattr(linker, "bundle", None)
@@ -135,6 +132,13 @@ def _engine(
     from entlink.corpus.ray import RayEngine
 
     return RayEngine(setup, n_actors=processes), opened
+
+
+def without_reranker(linker: LinksTexts) -> LinksTexts:
+    """A linker like this one that reads no pairs."""
+    without: Any = copy.copy(linker)
+    without.reranker = None
+    return cast("LinksTexts", without)
 
 
 def _entries(
