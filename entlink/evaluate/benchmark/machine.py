@@ -10,9 +10,9 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import entlink
-
+PACKAGE = Path(__file__).resolve().parents[2]  # entlink itself
 PACKAGES = (
+    "entlink",
     "torch",
     "faiss-cpu",
     "spacy",
@@ -28,7 +28,7 @@ PACKAGES = (
 @cache
 def commit() -> str:
     """The checkout's commit, "+" if files were changed since; "" outside a checkout."""
-    root = Path(entlink.__file__).parent.parent
+    root = PACKAGE.parent
     if not (root / ".git").exists():
         return ""
     found = _git(root, "rev-parse", "--short=10", "HEAD")
@@ -47,8 +47,8 @@ def _git(root: Path, *args: str) -> str:
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Of entlink, Python and those of the packages that are installed."""
-    found = {"entlink": entlink.__version__, "Python": platform.python_version()}
+    """Of Python and those of the packages that are installed."""
+    found = {"Python": platform.python_version()}
     for name in packages:
         try:
             found[name] = metadata.version(name)

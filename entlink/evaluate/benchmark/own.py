@@ -6,15 +6,14 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import entlink
 from entlink.backends import load_reranker
 from entlink.bundle import Bundle
 from entlink.encode.dual import DualEncoder
+from entlink.evaluate.benchmark.machine import PACKAGE
 from entlink.evaluate.benchmark.peer import Answer, Kind
 from entlink.evaluate.run import before_reading, score_documents
 from entlink.kb.store import KnowledgeBase
@@ -28,10 +27,9 @@ _NOT_LINKING = ("cli", "evaluate", "corpus", "analyse", "train", "component")
 @cache
 def code_digest() -> str:
     """SHA-256 over the source of what links; results of other code are not taken for its own."""
-    package = Path(entlink.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
         if name.split("/")[0].removesuffix(".py") not in _NOT_LINKING:
             digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
