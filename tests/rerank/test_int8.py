@@ -169,9 +169,9 @@ def test_another_model_is_too_far(reader: Int8Reader, sample: PairSample) -> Non
 @pytest.mark.parametrize(
     ("mean", "most", "changed", "fits"),
     [
-        (0.05, 0.9, 1, True),
+        (0.05, 1.9, 1, True),
         (0.2, 0.9, 1, False),
-        (0.05, 1.1, 1, False),
+        (0.05, 2.1, 1, False),
         (0.05, 0.9, 4, False),
     ],
 )
