@@ -64,7 +64,7 @@ class Tuner:
         self.n_steps = 0
         self._linker = linker
         self._bundle = linker.bundle
-        self._served = 0  # after how many steps the linker got its models
+        self._served = (0, linker)  # after how many steps which linker got its models
         self._waiting = False  # are there gradients that no step has used?
         self._random = random.Random(settings.seed)
         folder = self._bundle.path
@@ -205,7 +205,7 @@ class Tuner:
 
     def serve(self, linker: Linker) -> None:
         """Give the linker the models as they would be saved now; its KB is encoded anew."""
-        if self._served == self.n_steps:
+        if self.n_steps == 0 or (self._served[0] == self.n_steps and self._served[1] is linker):
             return
         with tempfile.TemporaryDirectory() as folder:
             self._save(Path(folder))
@@ -217,7 +217,7 @@ class Tuner:
                 served = CrossEncoder.load(Path(folder) / "reranker")
                 served.model.to(self._device)
                 linker.reranker = served
-        self._served = self.n_steps
+        self._served = (self.n_steps, linker)
 
     def _save(self, folder: Path) -> None:
         if self._retriever is not None:

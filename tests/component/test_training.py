@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +219,13 @@ def test_updating_by_hand_with_links_as_spacy_writes_them(pipeline: Pipeline) ->
     after = nlp(text).ents[0]._.kb_ents
     assert after != before
     assert nlp.update([Example.from_dict(nlp.make_doc("x"), {})], sgd=optimizer) == {"entlink": 0.0}
+    if sys.platform != "win32":  # other processes have learned it too
+        before_fork = multiprocessing.get_start_method()
+        multiprocessing.set_start_method("fork", force=True)
+        forked = list(nlp.pipe([text, text], n_process=2))
+        multiprocessing.set_start_method(before_fork, force=True)
+        assert all(same(doc, nlp(text)) for doc in forked)
+    assert same(pickle.loads(pickle.dumps(nlp.get_pipe("entlink")))(nlp.make_doc(text)), nlp(text))
     assert nlp(text).ents[0]._.kb_ents == after
     nlp.initialize(lambda: [example])
     assert nlp(text).ents[0]._.kb_ents == before  # the bundle's models again
