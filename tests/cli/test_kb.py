@@ -117,3 +117,80 @@ def test_not_found(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 2
+
+
+def test_formats_are_told_and_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, lines = tmp_path / "t.csv", tmp_path / "e.jsonl"
+    table.write_text("nr;wort;was\n1;Ister;river\n2;Istros;town\n", encoding="utf-8")
+    lines.write_text('{"id": "1", "name": "Danuvius", "type_names": ["river"]}\n')
+    out = str(tmp_path / "kb")
+    columns = ["--columns", "id=nr,name=wort,description=was"]
+    assert run(["kb", "build", str(table), str(lines), *columns, "--out", out]) == 0
+    told = capsys.readouterr().err
+    assert f"{table}: columns: id <- 'nr', name <- 'wort', description <- 'was'" in told
+    assert "1 records joined with one of the same id" in told
+    assert run(["kb", "show", "1", "--kb", out]) == 0
+    assert "Danuvius" in capsys.readouterr().out
+    formats = ["--format", "csv", "--format", "jsonl"]
+    assert run(["kb", "build", str(table), str(lines), *formats, *columns, "--out", out, "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (
+        run(["kb", "build", str(lines), str(lines), *formats, "--types", "river", "--out", out])
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["a.txt"], "its name does not tell its format; say --format"),
+        (
+            ["t.csv", "--format", "csv", "--format", "csv"],
+            "--format is given 2 times for 1 sources",
+        ),
+        (["t.csv"], "no column looks like a name"),
+        (["t.csv", "--columns", "name"], "'name' is not FIELD=COLUMN"),
+        (["t.csv", "--columns", "name=z"], "no column 'z'"),
+        (["bad.jsonl", "--strict"], "bad.jsonl:2: 'name' is None"),
+        (["twice.jsonl", "--strict"], "twice.jsonl:2: id 'a' has come before"),
+        (["mended.jsonl", "--strict"], "control characters removed"),
+        (["e.jsonl", "--types", "boat"], "no entity is left"),
+        (["t.xlsx"], "not an Excel workbook"),
+    ],
+)
+def test_what_stops_a_build(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a = '{"id": "a", "name": "A"}\n'
+    files = {
+        "a.txt": a,
+        "e.jsonl": a,
+        "t.csv": "x,y\n1,2\n",
+        "t.xlsx": "x",
+        "bad.jsonl": a + '{"id": "b"}\n',
+        "twice.jsonl": a + a,
+        "mended.jsonl": a.replace("A", "A\\u0007"),
+    }
+    for name, text in files.items():
+        Path(name).write_text(text, encoding="utf-8")
+    assert run(["kb", "build", *args, "--out", "kb"]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert not Path("kb", "kb.sqlite").exists()
+
+
+def test_what_is_mended_is_told_and_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text('{"id": "a", "name": "A\\u0007"}\n' * 2, encoding="utf-8")
+    assert run(["kb", "build", str(path), "--out", str(tmp_path / "kb")]) == 1  # the second one
+    told = capsys.readouterr().err
+    assert f"mended: {path}:1: 'a': control characters removed" in told
+    assert f"set aside: {path}:2: id 'a' has come before ({path}:1)" in told
+    assert "2 records mended" in told and "1 records left out: their id had come before" in told
