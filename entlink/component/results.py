@@ -15,7 +15,6 @@ from entlink.errors import ConfigError
 from entlink.records import NIL, Candidate, Link, Mention
 
 UNLABELLED: Final = "ENTITY"  # a mention that no recogniser labelled; spaCy needs some label
-_KEY: Final = "entlink"  # doc.user_data[(_KEY, start_char, end_char)]
 
 
 def annotate_ents(doc: Doc, linked: Iterable[tuple[Span, Link]], *, nil: str) -> None:
@@ -64,10 +63,15 @@ def _with_id(span: Span, link: Link, nil: str) -> Span:
     return Span(span.doc, span.start, span.end, label=span.label, kb_id=kb_id, span_id=span.id)
 
 
+def _key(start: int, end: int) -> tuple[str, str, int, int]:
+    """Where spaCy keeps a span extension's value: what joins and cuts docs then moves it along."""
+    return "._.", "entlink", start, end
+
+
 def store(doc: Doc, link: Link) -> None:
     """Keep the link with the doc, by the mention's offsets."""
     user_data: dict[Any, Any] = doc.user_data
-    user_data[(_KEY, link.mention.start, link.mention.end)] = [
+    user_data[_key(link.mention.start, link.mention.end)] = [
         link.mention.label,
         link.entity_id,
         link.name,
@@ -80,7 +84,7 @@ def stored_link(span: Span) -> Link | None:
     """The Link of a span, None if it was not linked."""
     start, end = span.start_char, span.end_char
     user_data: dict[Any, Any] = span.doc.user_data
-    stored = user_data.get((_KEY, start, end))
+    stored = user_data.get(_key(start, end))
     if stored is None:
         return None
     label, entity_id, name, probability, candidates = stored

@@ -21,7 +21,8 @@ from entlink.errors import InputError, reason
 from entlink.records import Document
 
 _ID = "id"
-_LINKS = "entlink"  # doc.user_data[("entlink", start, end)] as the spaCy component stores them
+# doc.user_data[("._.", "entlink", start, end)], as the spaCy component stores them
+_LINKS = ("._.", "entlink")
 _UNLABELLED = "ENTITY"  # doc.ents drops what has no label
 
 
@@ -77,7 +78,7 @@ def _doc(linked: Linked, nlp: Any) -> Any:
         if span is None or (spans and spans[-1].end > span.start):
             continue
         spans.append(span)
-        doc.user_data[(_LINKS, span.start_char, span.end_char)] = [
+        doc.user_data[(*_LINKS, span.start_char, span.end_char)] = [
             mention.label,
             link.entity_id,
             link.name,

@@ -299,6 +299,16 @@ def test_docbin_round_trip(nlp: Language) -> None:
     assert [e._.kb_ents for e in back.ents] == [e._.kb_ents for e in doc.ents]
 
 
+def test_links_move_along_when_docs_are_joined_and_cut(nlp: Language) -> None:
+    docs = [nlp(TEXT), nlp("In Chicago."), nlp("nothing")]
+    joined = Doc.from_docs(docs)
+    expected = [ent._.kb_ents for doc in docs for ent in doc.ents]
+    assert [ent._.kb_ents for ent in joined.ents] == expected
+    assert joined.ents[-1]._.entlink.mention.text == "Chicago"
+    cut = joined[len(docs[0]) :].as_doc(copy_user_data=True)
+    assert [ent._.kb_ents for ent in cut.ents] == expected[-1:]
+
+
 def test_displacy_links_to_the_knowledge_base(nlp: Language) -> None:
     doc = nlp("They flew to Michael Jordan.")
     html = displacy.render(

@@ -252,7 +252,7 @@ def test_a_docbin_has_the_links_and_their_scores(tmp_path: Path) -> None:
     assert doc.user_data["id"] == "a"
     assert doc.user_data["n"] == 7
     user_data: dict[Any, Any] = doc.user_data
-    stored = user_data[("entlink", 0, 6)]  # as the spaCy component keeps it
+    stored = user_data[("._.", "entlink", 0, 6)]  # as the spaCy component keeps it
     assert list(stored[:4]) == ["LOC", "Q810", "Jordan", 0.7]  # msgpack gives tuples
     assert [c[0] for c in stored[4]] == ["Q810", "Q41421"]
 
