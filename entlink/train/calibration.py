@@ -31,7 +31,9 @@ from entlink.train.data import (
     label_examples,
     read_examples,
     read_relations,
+    read_texts,
 )
+from entlink.train.distant import Ambiguous, composed_ambiguous
 from entlink.train.matches import adjective_examples, match_examples
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ class CalibrationTraining:
     relation_sources: tuple[str, ...] = ()
     n_matches: int = 0  # as in the reranker's training, with another seed
     n_adjectives: int = 0
+    n_ambiguous: int = 0
+    unlabelled: tuple[Path, ...] = ()  # texts beside whose sentences the ambiguous names stand
     hold_out: int = 16  # as in the retriever's and the reranker's training
     n_mentions: int = 1500  # at most, drawn from the held-out documents; as many of dev
     seed: int = 0
@@ -107,10 +111,13 @@ def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
     rows = {entity.id: row for row, entity in enumerate(entities)}
     facts = read_relations(config.relations, rows, frozenset(config.relation_sources))
     seed = config.seed + 1000  # not the sentences that the reranker has read
-    return [
+    fillers = [text for path in config.unlabelled for _, text in read_texts(path)]
+    made = [
         *match_examples(entities, facts, n=config.n_matches, seed=seed),
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
+        *composed_ambiguous(Ambiguous(entities, facts), fillers, n=config.n_ambiguous, seed=seed),
     ]
+    return label_examples(made, config.detector)
 
 
 def _retrieve(
