@@ -84,6 +84,7 @@ corpus-1m: $(VENV)/.test-stamp
 
 # The obvious loop, batches, two processes: documents a second of each. TEXTS=FILE.jsonl for yours.
 corpus-speed: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.speed --no-reranker $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
 	$(BIN)/python -m tests.corpus.speed $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
 
 # Beside spaCy's own entity_linker; and 100,000 documents through nlp.pipe (docs/spacy.md).

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from entlink.bundle import open_bundle
 from entlink.corpus import Progress, link_corpus
+from entlink.corpus.items import BATCH_DOCUMENTS, SHARD_BATCHES
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL
 
@@ -85,10 +86,8 @@ def _children(process: int) -> Iterator[int]:
 
 def tenths(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """The samples of the second and the last tenth of a run's documents."""
-    total = samples[-1].n_documents
-    second = [s for s in samples if 0.1 * total <= s.n_documents <= 0.2 * total]
-    last = [s for s in samples if s.n_documents >= 0.9 * total]
-    return second, last
+    tenth = len(samples) // 10  # a sample a shard, and shards are of one size
+    return samples[tenth : 2 * tenth + 1], samples[-tenth - 1 :]
 
 
 def rate(samples: Sequence[Sample]) -> float:
@@ -191,7 +190,10 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--no-reranker", action="store_true")
     parser.add_argument("--out", default="out/endurance", metavar="NAME")
-    sys.exit(0 if run(parser.parse_args()) else 1)
+    arguments = parser.parse_args()
+    if arguments.documents < 10 * SHARD_BATCHES * BATCH_DOCUMENTS:
+        parser.error("too few documents to tell; raise --documents")
+    sys.exit(0 if run(arguments) else 1)
 
 
 if __name__ == "__main__":

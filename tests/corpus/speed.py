@@ -1,9 +1,10 @@
 """How fast a corpus is linked: the obvious loop, in batches, and in several processes.
 
-    python -m tests.corpus.speed --documents 300 [--bundle DIR] [FILE.jsonl ...]
+    python -m tests.corpus.speed --documents 3000 [--no-reranker] [--bundle DIR] [FILE.jsonl ...]
 
-Each way links the same documents, with one thread a process, after a few that warm it up. FILEs
-are texts of your own; without any they are composed. Prints one JSON object.
+FILEs are texts of your own; without any they are composed. The loop and the batches are compared by
+the processor time of one thread, which other work on the machine hardly changes, on a tenth of the
+documents; the processes by the clock, so leave the machine alone. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -13,33 +14,48 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from entlink.corpus import link_corpus
+from entlink.corpus.items import BATCH_DOCUMENTS, SHARD_BATCHES
 from entlink.corpus.readers import read_documents
+from entlink.records import Document
 from tests.corpus.endurance import compose, names_of
 
-_WARM_UP = 8
 
-
-def loop(texts: Sequence[str], bundle: str | None) -> float:
-    """Seconds of `for text in texts: nlp(text)`."""
+def loop_and_batches(
+    texts: Sequence[str], bundle: str | None, *, reranker: bool
+) -> tuple[float, float]:
+    """CPU seconds of `for text in texts: nlp(text)`, and of the same texts as a stream."""
     import spacy
     import torch
 
     torch.set_num_threads(1)
     nlp = spacy.blank("en")
     nlp.add_pipe("entlink", config={"bundle": bundle, "device": "cpu", "threads": 1})
-    for text in texts[:_WARM_UP]:
+    pipe: Any = nlp.get_pipe("entlink")
+    linker = pipe.linker
+    if not reranker:
+        linker.reranker = None
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    nlp(texts[0])  # loads what is loaded when first needed
+    list(linker.stream(documents[:1]))
+    started = time.process_time()
+    for text in texts:
         nlp(text)
-    return _seconds(lambda: [nlp(text) for text in texts])
+    between = time.process_time()
+    list(linker.stream(documents))
+    return between - started, time.process_time() - between
 
 
-def corpus(source: Path, bundle: str | None, *, processes: int) -> tuple[float, bytes]:
+def corpus(
+    source: Path, bundle: str | None, *, processes: int, reranker: bool
+) -> tuple[float, bytes]:
     """Seconds from the first shard that is done to the last, scaled to all; and the output.
 
-    What it takes to load models is left out, as it is of the loop.
+    What it takes to load models is left out.
     """
     moments: list[tuple[float, int]] = []
     out = source.with_name(f"{processes}.jsonl")
@@ -50,17 +66,12 @@ def corpus(source: Path, bundle: str | None, *, processes: int) -> tuple[float, 
         device="cpu",
         threads=1,
         processes=processes,
+        reranker=reranker,
         on_progress=lambda p: moments.append((time.perf_counter(), p.counts.n_documents)),
     )
-    # of several processes, from when each of them has given one
-    (begin, before), (end, total) = moments[processes - 1], moments[-processes]
-    return (end - begin) * total / (total - before), out.read_bytes()
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    # of several processes, from when each has given one to when not all have one any more
+    (begin, before), (end, done) = moments[processes - 1], moments[-processes]
+    return (end - begin) * moments[-1][1] / (done - before), out.read_bytes()
 
 
 def main() -> None:
@@ -69,33 +80,37 @@ def main() -> None:
     parser.add_argument("files", nargs="*")
     parser.add_argument("--documents", type=int, default=3000)
     parser.add_argument("--bundle")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--no-reranker", action="store_true")
+    parser.add_argument("--processes", type=int, default=2, help="1: only loop and batches")
     arguments = parser.parse_args()
+    n, reranker = arguments.processes, not arguments.no_reranker
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.jsonl"
         if arguments.files:
             texts = [d.text for d in read_documents(arguments.files)][: arguments.documents]
-            rows = [json.dumps({"id": n, "text": text}) for n, text in enumerate(texts)]
+            rows = [json.dumps({"id": i, "text": text}) for i, text in enumerate(texts)]
             source.write_text("\n".join(rows), encoding="utf-8")
         else:
             compose(source, arguments.documents, names_of(arguments.bundle))
             texts = [d.text for d in read_documents([str(source)])]
-        one, bytes_of_one = corpus(source, arguments.bundle, processes=1)
-        n = arguments.processes
-        several, bytes_of_several = corpus(source, arguments.bundle, processes=n)
-        alone = loop(texts[: max(_WARM_UP, len(texts) // 10)], arguments.bundle)
-    alone_rate = max(_WARM_UP, len(texts) // 10) / alone
-    report = {
-        "n_documents": len(texts),
-        "documents_per_second": {
-            "loop": alone_rate,
-            "1 process": len(texts) / one,
-            f"{n} processes": len(texts) / several,
-        },
-        "batches_against_loop": len(texts) / one / alone_rate,
-        f"{n} processes against 1": one / several,
-        "same_bytes": bytes_of_one == bytes_of_several,
-    }
+        some = texts[: max(40, len(texts) // 10)]
+        loop, batches = loop_and_batches(some, arguments.bundle, reranker=reranker)
+        report: dict[str, object] = {
+            "reranker": reranker,
+            "n_documents": len(some),
+            "cpu_seconds": {"loop": loop, "batches": batches},
+            "batches_against_loop": loop / batches,
+        }
+        if n > 1:
+            if len(texts) < 3 * n * SHARD_BATCHES * BATCH_DOCUMENTS:
+                parser.error("too few documents to compare processes; raise --documents")
+            one = corpus(source, arguments.bundle, processes=1, reranker=reranker)
+            several = corpus(source, arguments.bundle, processes=n, reranker=reranker)
+            report |= {
+                "documents_per_second": {1: len(texts) / one[0], n: len(texts) / several[0]},
+                f"{n}_processes_against_1": one[0] / several[0],
+                "same_bytes": one[1] == several[1],
+            }
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
