@@ -4,8 +4,7 @@
 
 Prints the resident memory at each tenth; exit status 1 if it grew by more than 5 % (and 20 MB)
 between the second tenth and the end. The first two are for caches to fill. The texts are made of
-few names of the knowledge base: spaCy's vocabulary keeps each new word, and the gazetteer remembers
-the last 200,000 phrases that it looked up, so that with ever new ones memory grows for longer.
+a thousand names of the knowledge base, as spaCy's vocabulary keeps each new word.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ FRAMES = (
     "no name at all here",
     "",
 )
-N_NAMES = 150
+N_NAMES = 1000
 
 
 def texts(names: list[str], n: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ Span = tuple[int, int]
 
 MAX_TOKENS: Final = 8  # the longest name looked for
 _STOP_NAMES: Final = frozenset(["IT", "US", "WHO"])
-_CACHED = 200_000  # names whose verdict is remembered
+_CACHED = 50_000  # names whose verdict is remembered, some 10 MB
 _MAX_BEARERS = 20  # entities of one name that are looked at for how it is written
 
 
