@@ -139,16 +139,23 @@ class Worker:
         return self._process is not None
 
     def start(self) -> None:
-        """Start the process and wait until its linker is loaded."""
+        """Start the process and wait until its linker is loaded; one that is killed is replaced."""
         threads = str(self._setup.threads or 1)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "entlink.corpus.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
+        for _ in range(_ATTEMPTS):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "entlink.corpus.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
+            )
+            if self._ask(self._setup.dump()) is not None:
+                return
+            why = self._ended()
+            log.warning("a worker process ended at its start (%s)", why)
+        raise EntlinkError(
+            f"{_ATTEMPTS} worker processes ended at their start ({why}); if memory is short, use "
+            "fewer --processes"
         )
-        if self._ask(self._setup.dump()) is None:
-            raise EntlinkError(f"a worker process ended at its start ({self._ended()})")
 
     def link(self, shard: bytes) -> bytes:
         """The part of a shard. A worker that dies is replaced once."""

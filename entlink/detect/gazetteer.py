@@ -188,7 +188,7 @@ def eligible_windows(
                 and last.word
                 and not last.office
                 and not (weak[end - 1] and last.stop)
-                and any(shape.spelt and not shape.calendar for shape in shapes[start:end])
+                and any(s.spelt and s.capital and not s.calendar for s in shapes[start:end])
             ) or (end == start + 2 and _is_sharp(doc, start)):
                 yield start, end
 

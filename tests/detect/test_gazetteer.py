@@ -168,3 +168,9 @@ def test_eligible_windows_are_written_as_names(text: str) -> None:
         assert span == span.strip() and "," not in span
         assert any(c.isupper() for c in span)
         assert any(c.isalnum() for c in doc[end - 1].text)
+
+
+def test_a_number_after_a_particle_is_no_name() -> None:
+    doc = _NLP.make_doc("the house of van 1984 and of van Gogh")
+    windows = {doc[start:end].text for start, end in eligible_windows(doc)}
+    assert "van 1984" not in windows and "van Gogh" in windows
