@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import spacy
 
-from tests.test_readme import LINK, ROOT, blocks
+from tests.pages import ROOT, blocks, broken_links, needs_posix_shell, run_blocks
 
 PAGE = ROOT / "docs" / "spacy.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -18,7 +15,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 def test_every_mark_has_its_block_and_links_lead_somewhere() -> None:
     assert len(blocks(TEXT)) == TEXT.count("<!-- run -->") >= 5
-    assert [to for to in LINK.findall(TEXT) if not (PAGE.parent / to).exists()] == []
+    assert broken_links(PAGE) == []
 
 
 def test_the_settings_are_those_of_the_factory() -> None:
@@ -31,21 +28,8 @@ def test_the_settings_are_those_of_the_factory() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("builtin_bundle")
-@pytest.mark.skipif(os.name == "nt", reason="the blocks are written for a POSIX shell")
+@needs_posix_shell
 def test_what_the_page_shows_works(tmp_path: Path) -> None:
-    scripts = Path(sys.executable).parent  # where the entlink command is
-    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    for block in blocks(TEXT):
-        run = ["bash", "-euo", "pipefail"] if block.language == "sh" else [sys.executable, "-"]
-        done = subprocess.run(
-            run,
-            input=block.code,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-        )
-        assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+    for block, done in zip(blocks(TEXT), run_blocks(TEXT, tmp_path), strict=True):
         assert done.stdout.strip(), f"printed nothing:\n{block.code}"
     assert (tmp_path / "trained" / "model-best" / "entlink" / "bundle" / "kb.sqlite").is_file()
