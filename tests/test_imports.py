@@ -19,7 +19,7 @@ FLOORS = [  # from the top; a module may import its own part and any part on a l
     {"bundle", "train"},
     {"retrieve"},
     {"detect", "encode", "rerank"},
-    {"kb", "inputs", "config", "decide"},
+    {"kb", "inputs", "config", "decide", "nif"},
     {"records", "errors"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from entlink.errors import InputError, reason
 from entlink.evaluate.formats.files import read_lines, write_lines
@@ -28,28 +28,19 @@ from entlink.evaluate.formats.gold import (
     gold_mention,
     reader,
 )
+from entlink.nif import CORE, ITS, OURS, PREFIXES, Phrase, statements
 from entlink.records import NIL
 
 if TYPE_CHECKING:
     from rdflib import Graph
     from rdflib.term import Node
 
-_NIF = "http://persistence.uni-leipzig.org/nlp2rdf/ontologies/nif-core#"
-_ITS = "http://www.w3.org/2005/11/its/rdf#"
 _TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-_MENTION_TYPES = (f"{_NIF}Phrase", f"{_NIF}EntityOccurrence")
-_WIKIDATA = "http://www.wikidata.org/entity/"
+_MENTION_TYPES = (f"{CORE}Phrase", f"{CORE}EntityOccurrence")
 _WIKIDATA_ADDRESS = re.compile(r"https?://www\.wikidata\.org/(?:entity|wiki)/(Q[1-9][0-9]*)")
-_WIKIDATA_ID = re.compile(r"Q[1-9][0-9]*")
 _NOT_IN_WIKI = re.compile(r"https?://aksw\.org/notInWiki/.*")
-_NIL = "http://aksw.org/notInWiki/NIL"
-_OURS = "urn:entlink:"
-_ADDRESS = re.compile(r"(?:https?|urn):[^\x00-\x20<>\"{}|^`\\]+")
 _NUMBER = re.compile(r"([0-9]+)")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPED = re.compile(r'[\\"\x00-\x1f\x7f]')
 _WHY = re.compile(r"Bad syntax \((.*?)\) at \^")  # rdflib goes on with an excerpt
-_PREFIXES = f"@prefix itsrdf: <{_ITS}> .\n@prefix nif: <{_NIF}> .\n"
 
 
 @reader
@@ -63,7 +54,7 @@ def read(path: Path) -> Iterator[Located]:
     mentions: dict[str, list[GoldMention]] = {context: [] for context in texts}
     for phrase in triples.phrases():
         where = triples.where(phrase)
-        context = triples.value(phrase, f"{_NIF}referenceContext")
+        context = triples.value(phrase, f"{CORE}referenceContext")
         if context not in texts:
             raise InputError(
                 f"{where}: belongs to <{context}>, which has no nif:isString; add that text"
@@ -112,15 +103,15 @@ class _Triples:
 
     def texts(self) -> Iterator[tuple[str, list[str]]]:
         for subject, values in self._values.items():
-            if texts := values.get(f"{_NIF}isString"):
+            if texts := values.get(f"{CORE}isString"):
                 yield subject, texts
 
     def phrases(self) -> Iterator[str]:
         for subject, values in sorted(self._values.items()):
-            if f"{_NIF}isString" in values or f"{_NIF}referenceContext" not in values:
+            if f"{CORE}isString" in values or f"{CORE}referenceContext" not in values:
                 continue
             types = values.get(_TYPE, [])
-            if f"{_ITS}taIdentRef" in values or any(t in types for t in _MENTION_TYPES):
+            if f"{ITS}taIdentRef" in values or any(t in types for t in _MENTION_TYPES):
                 yield subject
 
     def only(self, subject: str, name: str, found: list[str]) -> str:
@@ -130,22 +121,22 @@ class _Triples:
 
     def value(self, subject: str, predicate: str) -> str | None:
         found = self._values[subject].get(predicate)
-        name = predicate.replace(_NIF, "nif:").replace(_ITS, "itsrdf:")
+        name = predicate.replace(CORE, "nif:").replace(ITS, "itsrdf:")
         return self.only(subject, name, found) if found else None
 
     def mention(self, phrase: str, text: str) -> GoldMention:
         where = self.where(phrase)
-        offsets = [self.value(phrase, f"{_NIF}{name}") for name in ("beginIndex", "endIndex")]
+        offsets = [self.value(phrase, f"{CORE}{name}") for name in ("beginIndex", "endIndex")]
         start, end = (int(o) if o and o.isdecimal() else o for o in offsets)
-        labels = self._values[phrase].get(f"{_ITS}taClassRef", [])
+        labels = self._values[phrase].get(f"{ITS}taClassRef", [])
         return gold_mention(
             text,
             start,
             end,
             where=where,
-            entity=_entity(self.value(phrase, f"{_ITS}taIdentRef")),
+            entity=_entity(self.value(phrase, f"{ITS}taIdentRef")),
             label=_id(min(labels)) if labels else "",
-            surface=self.value(phrase, f"{_NIF}anchorOf"),
+            surface=self.value(phrase, f"{CORE}anchorOf"),
         )
 
 
@@ -160,8 +151,8 @@ def _natural(address: str) -> list[tuple[int, str]]:
 
 
 def _id(address: str) -> str:
-    if address.startswith(_OURS):
-        return unquote(address.removeprefix(_OURS).partition(":")[2])
+    if address.startswith(OURS):
+        return unquote(address.removeprefix(OURS).partition(":")[2])
     return address
 
 
@@ -176,49 +167,9 @@ def _entity(address: str | None) -> str | None:
 
 def write(documents: Iterable[GoldDocument], path: Path) -> None:
     """Write Turtle; gzipped if the name ends in ``.gz``. Needs no rdflib."""
-    write_lines(documents, path, _statements, head=_PREFIXES)
+    write_lines(documents, path, _statements, head=PREFIXES)
 
 
 def _statements(doc: GoldDocument, *, where: str) -> Iterator[str]:
-    context = _address(doc.id, "document")
-    yield (
-        f"\n<{context}> a nif:Context, nif:OffsetBasedString ;\n"
-        f"    nif:beginIndex {_number(0)} ;\n    nif:endIndex {_number(len(doc.text))} ;\n"
-        f"    nif:isString {_literal(doc.text)} .\n"
-    )
-    base = context.partition("#")[0]
-    for number, m in enumerate(doc.mentions):
-        # numbered, for two mentions may have the same offsets
-        yield (
-            f"\n<{base}#offset_{m.start}_{m.end}_{number}> a nif:OffsetBasedString, nif:Phrase ;\n"
-            f"    nif:anchorOf {_literal(doc.text[m.start : m.end])} ;\n"
-            f"    nif:beginIndex {_number(m.start)} ;\n    nif:endIndex {_number(m.end)} ;\n"
-        )
-        if m.label:
-            yield f"    itsrdf:taClassRef <{_address(m.label, 'label')}> ;\n"
-        if m.entity is not None:
-            yield f"    itsrdf:taIdentRef <{_entity_address(m.entity)}> ;\n"
-        yield f"    nif:referenceContext <{context}> .\n"
-
-
-def _entity_address(entity: str) -> str:
-    if entity == NIL:
-        return _NIL
-    if _WIKIDATA_ID.fullmatch(entity):
-        return _WIKIDATA + entity
-    return _address(entity, "entity")
-
-
-def _address(id_: str, kind: str) -> str:
-    if _ADDRESS.fullmatch(id_) and not id_.startswith(_OURS):
-        return id_
-    return f"{_OURS}{kind}:{quote(id_, safe='')}"
-
-
-def _literal(text: str) -> str:
-    escaped = _ESCAPED.sub(lambda c: _ESCAPES.get(c[0], f"\\u{ord(c[0]):04X}"), text)
-    return f'"{escaped}"'
-
-
-def _number(value: int) -> str:
-    return f'"{value}"^^<http://www.w3.org/2001/XMLSchema#nonNegativeInteger>'
+    phrases = (Phrase(m.start, m.end, m.label, m.entity) for m in doc.mentions)
+    return statements(doc.id, doc.text, phrases)
