@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from entlink import decide
 from entlink.bundle import Bundle, open_bundle
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import mention_input, pair_context, pair_entity, with_full_names
+from entlink.inputs import mention_input, pair_context, with_full_names
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
@@ -265,17 +265,13 @@ class Linker:
         read: Sequence[NDArray[np.int64]],
     ) -> list[NDArray[np.float32]]:
         """The reranker's logits for the chosen places of each mention, in the order of ``read``."""
-        if self.reranker is None or not any(len(places) for places in read):
+        if self.reranker is None:
             return [np.zeros(len(places), dtype=np.float32) for places in read]
+        from entlink.rerank.reading import read_candidates
+
+        contexts = [pair_context(t, m.start, m.end, full_name=m.full_name) for t, m in mentions]
         chosen = [r.rows[places] for r, places in zip(found, read, strict=True)]
-        rows = np.unique(np.concatenate(chosen))
-        place = {int(row): i for i, row in enumerate(rows)}
-        logits = self.reranker.score(
-            [pair_context(t, m.start, m.end, full_name=m.full_name) for t, m in mentions],
-            [pair_entity(entity) for entity in self.kb.by_rows(rows.tolist())],
-            [(i, place[int(row)]) for i, some in enumerate(chosen) for row in some],
-        )
-        return np.split(logits, np.cumsum([len(some) for some in chosen])[:-1])
+        return read_candidates(self.reranker, self.kb, contexts, chosen)
 
     def _links(
         self,

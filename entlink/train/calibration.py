@@ -20,9 +20,10 @@ from torch import Tensor
 from entlink import decide
 from entlink.encode.dual import DualEncoder
 from entlink.errors import InputError
-from entlink.inputs import mention_input, pair_context, pair_entity
+from entlink.inputs import mention_input, pair_context
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
+from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.choices import Case, choose_reading, choose_threshold, choose_trust
 from entlink.train.data import (
@@ -161,15 +162,11 @@ def _read(
         some = slice(begin, begin + _BATCH)
         evidence = [retriever.evidence(r) for r in found[some]]
         reads = [decide.to_read(every, decide.first_probabilities(every, e)) for e in evidence]
-        chosen = [r.rows[p].tolist() for r, p in zip(found[some], reads, strict=True)]
-        rows = sorted({row for many in chosen for row in many})
-        place = {row: i for i, row in enumerate(rows)}
-        logits = reranker.score(
-            [pair_context(e.text, e.start, e.end, full_name=e.full_name) for e in examples[some]],
-            [pair_entity(entity) for entity in kb.by_rows(rows)],
-            [(i, place[row]) for i, many in enumerate(chosen) for row in many],
-        )
-        logits_of = np.split(logits, np.cumsum([len(p) for p in reads])[:-1])
+        chosen = [r.rows[p] for r, p in zip(found[some], reads, strict=True)]
+        contexts = [
+            pair_context(e.text, e.start, e.end, full_name=e.full_name) for e in examples[some]
+        ]
+        logits_of = read_candidates(reranker, kb, contexts, chosen)
         for e, g, p, values in zip(evidence, gold[some], reads, logits_of, strict=True):
             cases.append(Case(e, g, p, values))
     return cases
