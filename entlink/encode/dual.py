@@ -49,12 +49,15 @@ class DualEncoderConfig:
     sparse: int = 50
     char_lengths: tuple[int, ...] = (3, 4)
     dropout: float = 0.1
+    scoring: str = "cosine"  # or "dot": vectors keep their length
 
     def __post_init__(self) -> None:
         if self.table_rows < 1 or self.table_rows & (self.table_rows - 1):
             raise ConfigError(f"table_rows is {self.table_rows}; it must be a power of two")
         if any(length < 3 for length in self.char_lengths):
             raise ConfigError(f"char_lengths are {self.char_lengths}; each must be at least 3")
+        if self.scoring not in ("cosine", "dot"):
+            raise ConfigError(f"scoring is {self.scoring!r}; it must be 'cosine' or 'dot'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ class DualEncoder(nn.Module):
         self.content = compound(c.text + c.sparse + N_NUMBERS, c.text)
         self.entity = compound(2 * c.text, c.vector)
         self.name_path = nn.Linear(c.text, c.vector, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor(3.0))  # of the cosine, in training
+        # of the score, in training; inner products are of the order of one by themselves
+        self.log_scale = nn.Parameter(torch.tensor(3.0 if c.scoring == "cosine" else 0.0))
 
     def mention_features(self, mentions: Sequence[MentionInput]) -> MentionFeatures:
         """Hash the texts; no learnt part, so it can be done once before training."""
@@ -164,16 +168,16 @@ class DualEncoder(nn.Module):
         )
 
     def mention_vectors(self, features: MentionFeatures) -> Tensor:
-        """(n mentions) -> (n, vector), unit length."""
+        """(n mentions) -> (n, vector), unit length unless scored by inner product."""
         f = features
         name, *contexts = self.embedder([f.span, f.left, f.right, f.sentence])
         span = self.name_text(name)
         context = self.context([self.context_text(means) for means in contexts])
         mixed = self.mention([functional.gelu(context), span, self.labels(f.label)])
-        return functional.normalize(mixed + self.name_path(span), dim=1)
+        return self._vectors(mixed + self.name_path(span))
 
     def entity_vectors(self, features: EntityFeatures) -> Tensor:
-        """(n surfaces of entities) -> (n, vector), unit length."""
+        """(n surfaces of entities) -> (n, vector), unit length unless scored by inner product."""
         f = features
         name_means, description_means = self.embedder([f.name, f.description])
         name = self.name_text(name_means)
@@ -181,7 +185,10 @@ class DualEncoder(nn.Module):
         description = self.description_text(description_means)
         content = self.content([description, self.types(f.types), numbers])
         mixed = self.entity([functional.gelu(content), name])
-        return functional.normalize(mixed + self.name_path(name), dim=1)
+        return self._vectors(mixed + self.name_path(name))
+
+    def _vectors(self, mixed: Tensor) -> Tensor:
+        return functional.normalize(mixed, dim=1) if self.config.scoring == "cosine" else mixed
 
     @torch.inference_mode()
     def encode_mentions(self, mentions: Sequence[MentionInput]) -> NDArray[np.float32]:

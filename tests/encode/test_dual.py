@@ -249,3 +249,18 @@ def test_fifty_mentions_can_be_learnt_by_heart() -> None:
     model, mentions, entities = memorise(60)
     scores = model.encode_mentions(mentions) @ model.encode_entities(entities).T
     assert (scores.argmax(axis=1) == np.arange(50)).mean() == 1.0
+
+
+def test_scored_by_inner_product_vectors_keep_their_length() -> None:
+    by_cosine = encoder(seed=4)
+    by_dot = DualEncoder(replace(by_cosine.config, scoring="dot"))
+    by_dot.load_state_dict(by_cosine.state_dict())
+    for long, unit in (
+        (by_dot.encode_mentions(MENTIONS), by_cosine.encode_mentions(MENTIONS)),
+        (by_dot.encode_entities(ENTITIES), by_cosine.encode_entities(ENTITIES)),
+    ):
+        lengths = np.linalg.norm(long, axis=1, keepdims=True)
+        assert lengths.max() > 1.1 * lengths.min()
+        np.testing.assert_allclose(long / lengths, unit, atol=1e-5)
+    with pytest.raises(ConfigError, match="scoring is 'sum'"):
+        replace(by_dot.config, scoring="sum")
