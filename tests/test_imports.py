@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ FLOORS = [  # from the top; a module may import its own part and any part on a l
     {"bundle", "train"},
     {"retrieve"},
     {"detect", "encode", "rerank"},
-    {"kb", "inputs", "config", "decide", "nif"},
+    {"kb", "inputs", "config", "decide", "nif", "bert"},
     {"records", "errors"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
@@ -105,8 +104,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_importing_takes_under_half_a_second() -> None:
     def seconds() -> float:
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import entlink"], check=True)
-        return time.perf_counter() - started
+        """Of the processor, from the start of Python: other work hardly changes them."""
+        code = "import entlink, time; print(time.process_time())"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return float(done.stdout)
 
-    assert min(seconds() for _ in range(5)) < 0.5  # the least: other work only ever adds
+    assert min(seconds() for _ in range(5)) < 0.5

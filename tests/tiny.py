@@ -9,12 +9,13 @@ import torch
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
+from entlink.bert import BertConfig
 from entlink.bundle import Bundle, write_manifest
 from entlink.decide import Decision
 from entlink.encode.dual import DualEncoder, DualEncoderConfig
 from entlink.kb.build import build_kb
 from entlink.records import Entity
-from entlink.rerank.bert import BertClassifier, BertConfig
+from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"[unused{i}]" for i in range(12)))
