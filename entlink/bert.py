@@ -108,8 +108,11 @@ class _Layer(nn.Module):
 
 
 class Bert(nn.Module):
+    """Tokens to vectors."""
+
     def __init__(self, c: BertConfig) -> None:
         super().__init__()
+        self.config = c
         self.embeddings = _Embeddings(c)
         layers = nn.ModuleList(_Layer(c) for _ in range(c.num_hidden_layers))
         self.encoder = nn.ModuleDict({"layer": layers})

@@ -19,6 +19,7 @@ CONTEXT_CHARS = 200  # on each side of the mention
 HEAD_CHARS = 100  # of the document's start: what the text is about
 SENTENCE_CHARS = 300  # a sentence reaches at most this far on each side
 MAX_SURFACES = 12  # names by which one entity can be retrieved
+VIEWS = ("name", "aliases", "description")  # of an entity; each text of each view has a vector
 
 _EXPANDED = ("PER", "ORG")  # a place that ends alike is often another: England, New England
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
@@ -109,12 +110,25 @@ def surfaces(entity: Entity) -> list[str]:
     return list(dict.fromkeys((entity.name, *entity.aliases)))[:MAX_SURFACES]
 
 
-def entity_inputs(entity: Entity) -> list[EntityInput]:
-    """One input for each surface; an entity's score is their best (Luan et al. 2021, ME-BERT)."""
+def view_names(entity: Entity, views: Sequence[str] = VIEWS[:2]) -> list[str]:
+    """The name of each vector of the entity; "" for that of its description alone, the last.
+
+    There is always one: an entity without a description or alias goes by its name.
+    """
+    name, *aliases = surfaces(entity)
+    names = [name] if "name" in views else []
+    names += aliases if "aliases" in views else []
+    if "description" in views and entity_description(entity):
+        names.append("")
+    return names or [name]
+
+
+def entity_inputs(entity: Entity, views: Sequence[str] = VIEWS[:2]) -> list[EntityInput]:
+    """One input for each vector; an entity's score is their best (Luan et al. 2021, ME-BERT)."""
     text = entity_description(entity)
     return [
         EntityInput(name, text, entity.types, entity.popularity, entity.degree)
-        for name in surfaces(entity)
+        for name in view_names(entity, views)
     ]
 
 

@@ -1,194 +1,131 @@
-"""The compound dual encoder: a mention tower and an entity tower that meet only in a cosine.
-
-Nested as in Gillick et al. (2019): contexts -> context; context + span + label -> mention;
-description + types + popularity -> content; content + name -> entity. Both towers add a straight
-path from the name, so that a name which is spelt alike is near from the first step of training.
-"""
+"""The dual encoder: a mention tower and an entity tower that meet only in a cosine."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-from torch.nn import functional
 
-from entlink.encode.compound import (
-    CompoundEncoder,
-    Embedder,
-    SparseEncoder,
-    TextEncoder,
-    hash_ids,
+from entlink.encode import saved
+from entlink.encode.bag import N_LABELS, N_NUMBERS, BagEntities, BagMentions, bag_towers
+from entlink.encode.batches import (
+    BagWords,
+    EntityFeatures,
+    MentionFeatures,
+    Words,
+    join_mentions,
 )
-from entlink.encode.features import Bags, Ragged, featurise, join_bags, join_ragged
-from entlink.errors import BundleError, ConfigError, reason
+from entlink.encode.compound import hash_ids
+from entlink.encode.config import BertReading, DualEncoderConfig
+from entlink.encode.reader import Base, BertEntities, BertMentions, bert_towers
 from entlink.inputs import EntityInput, MentionInput, entity_numbers
 
-N_NUMBERS = 3  # what inputs.entity_numbers gives
-
-
-@dataclass(frozen=True, slots=True)
-class DualEncoderConfig:
-    """Every size of the dual encoder."""
-
-    table_rows: int = 1 << 17  # a power of two
-    embedding: int = 96
-    text: int = 200  # output of a text encoder
-    hidden: int = 300
-    vector: int = 128
-    sparse_rows: int = 4096
-    sparse: int = 50
-    char_lengths: tuple[int, ...] = (3, 4)
-    dropout: float = 0.1
-    scoring: str = "cosine"  # or "dot": vectors keep their length
-
-    def __post_init__(self) -> None:
-        if self.table_rows < 1 or self.table_rows & (self.table_rows - 1):
-            raise ConfigError(f"table_rows is {self.table_rows}; it must be a power of two")
-        if any(length < 3 for length in self.char_lengths):
-            raise ConfigError(f"char_lengths are {self.char_lengths}; each must be at least 3")
-        if self.scoring not in ("cosine", "dot"):
-            raise ConfigError(f"scoring is {self.scoring!r}; it must be 'cosine' or 'dot'")
-
-
-@dataclass(frozen=True, slots=True)
-class MentionFeatures:
-    """The mention tower's input for n mentions."""
-
-    span: Bags
-    left: Bags
-    right: Bags
-    sentence: Bags
-    label: Ragged
-
-    def __len__(self) -> int:
-        return len(self.span)
-
-    def take(self, rows: NDArray[np.int64]) -> MentionFeatures:
-        """The given mentions, in the given order."""
-        return MentionFeatures(
-            self.span.take(rows),
-            self.left.take(rows),
-            self.right.take(rows),
-            self.sentence.take(rows),
-            self.label.take(rows),
-        )
-
-
-def join_mentions(parts: Sequence[MentionFeatures]) -> MentionFeatures:
-    """All mentions of the parts, one part after the other."""
-    return MentionFeatures(
-        join_bags([part.span for part in parts]),
-        join_bags([part.left for part in parts]),
-        join_bags([part.right for part in parts]),
-        join_bags([part.sentence for part in parts]),
-        join_ragged([part.label for part in parts]),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class EntityFeatures:
-    """The entity tower's input for n (entity, surface) pairs."""
-
-    name: Bags
-    description: Bags
-    types: Ragged
-    numbers: NDArray[np.float32]  # (n, 3)
-
-    def __len__(self) -> int:
-        return len(self.name)
-
-    def take(self, rows: NDArray[np.int64]) -> EntityFeatures:
-        """The given entities, in the given order."""
-        return EntityFeatures(
-            self.name.take(rows),
-            self.description.take(rows),
-            self.types.take(rows),
-            self.numbers[rows],
-        )
+__all__ = [
+    "BertReading",
+    "DualEncoder",
+    "DualEncoderConfig",
+    "EntityFeatures",
+    "MentionFeatures",
+    "join_mentions",
+]
 
 
 class DualEncoder(nn.Module):
     """Mentions and entities to unit vectors whose inner product is their cosine."""
 
-    def __init__(self, config: DualEncoderConfig) -> None:
+    def __init__(self, config: DualEncoderConfig, *, base: Base | None = None) -> None:
+        """With fresh weights; those of BERT towers, and their tokenizer, come from ``base``.
+
+        Without it the folder that the config names is read.
+        """
         super().__init__()
-        c = self.config = config
-
-        def text(kinds: int) -> TextEncoder:
-            return TextEncoder(dim=c.embedding, kinds=kinds, out=c.text)
-
-        def compound(parts: int, out: int) -> CompoundEncoder:
-            return CompoundEncoder(parts=parts, hidden=c.hidden, out=out, dropout=c.dropout)
-
-        self.embedder = Embedder(rows=c.table_rows, dim=c.embedding)
-        self.name_text = text(3 if c.char_lengths else 2)  # of both towers
-        self.context_text = text(2)
-        self.description_text = text(2)
-        self.labels = SparseEncoder(rows=64, dim=c.sparse, out=c.sparse)
-        self.types = SparseEncoder(rows=c.sparse_rows, dim=c.sparse, out=c.sparse)
-        self.context = compound(3 * c.text, c.text)
-        self.mention = compound(2 * c.text + c.sparse, c.vector)
-        self.content = compound(c.text + c.sparse + N_NUMBERS, c.text)
-        self.entity = compound(2 * c.text, c.vector)
-        self.name_path = nn.Linear(c.text, c.vector, bias=False)
+        self.config = config
+        if config.has_bert and base is None:
+            base = Base.of(config)
+        self.base = base
+        self.mentions: BagMentions | BertMentions
+        self.entities: BagEntities | BertEntities
+        bags = bag_towers(config) if "bag" in _kinds(config) else None
+        berts = bert_towers(config, base) if base is not None and config.has_bert else None
+        for tower, kind in enumerate(_kinds(config)):
+            pair = bags if kind == "bag" else berts
+            assert pair is not None
+            self.add_module(("mentions", "entities")[tower], pair[tower])
         # of the score, in training; inner products are of the order of one by themselves
-        self.log_scale = nn.Parameter(torch.tensor(3.0 if c.scoring == "cosine" else 0.0))
+        self.log_scale = nn.Parameter(torch.tensor(3.0 if config.scoring == "cosine" else 0.0))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.log_scale.device
+
+    @property
+    def mention_words(self) -> Words:
+        """What makes texts ready for the mention tower."""
+        return self._words(self.config.mention_encoder)
+
+    @property
+    def entity_words(self) -> Words:
+        """What makes texts ready for the entity tower."""
+        return self._words(self.config.entity_encoder)
+
+    def _words(self, kind: str) -> Words:
+        if kind == "bag":
+            return BagWords(self.config.table_rows, self.config.char_lengths)
+        assert self.base is not None
+        return self.base.words
 
     def mention_features(self, mentions: Sequence[MentionInput]) -> MentionFeatures:
-        """Hash the texts; no learnt part, so it can be done once before training."""
-        rows, chars = self.config.table_rows, self.config.char_lengths
+        """Hash or tokenise the texts; no learnt part, so it can be done once before training."""
+        hidden = {name: "" for name in self.config.without if name in _MENTION_TEXTS}
+        if hidden:
+            mentions = [replace(m, **hidden) for m in mentions]
+        words = self.mention_words
+        is_bag = self.config.mention_encoder == "bag"  # the sequence of a BERT is left to right
         return MentionFeatures(
-            span=featurise([m.span for m in mentions], rows=rows, chars=chars),
-            left=featurise([m.left for m in mentions], rows=rows),
-            right=featurise([m.right for m in mentions], rows=rows),
-            sentence=featurise([m.sentence for m in mentions], rows=rows),
-            label=hash_ids([[m.label] for m in mentions], rows=64),
+            span=words.names([m.span for m in mentions]),
+            left=words.prose([m.left for m in mentions]),
+            right=words.prose([m.right for m in mentions]),
+            sentence=words.prose([m.sentence if is_bag else "" for m in mentions]),
+            label=hash_ids([[m.label] for m in mentions], rows=N_LABELS),
         )
 
     def entity_features(self, entities: Sequence[EntityInput]) -> EntityFeatures:
         """The same for entities."""
-        rows, chars = self.config.table_rows, self.config.char_lengths
+        hidden = self.config.without
+        words = self.entity_words
+        numbers = np.asarray([entity_numbers(e) for e in entities], dtype=np.float32)
+        numbers = numbers.reshape(-1, N_NUMBERS)
+        if "popularity" in hidden:
+            numbers[:, :2] = 0.0
+        if "degree" in hidden:
+            numbers[:, 2] = 0.0
         return EntityFeatures(
-            name=featurise([e.name for e in entities], rows=rows, chars=chars),
-            description=featurise([e.description for e in entities], rows=rows),
-            types=hash_ids([e.types for e in entities], rows=self.config.sparse_rows),
-            numbers=np.asarray([entity_numbers(e) for e in entities], dtype=np.float32).reshape(
-                -1, N_NUMBERS
+            name=words.names([e.name for e in entities]),
+            description=words.prose(
+                ["" if "description" in hidden else e.description for e in entities]
             ),
+            types=hash_ids(
+                [() if "types" in hidden else e.types for e in entities],
+                rows=self.config.sparse_rows,
+            ),
+            numbers=numbers,
         )
 
     def mention_vectors(self, features: MentionFeatures) -> Tensor:
-        """(n mentions) -> (n, vector), unit length unless scored by inner product."""
-        f = features
-        name, *contexts = self.embedder([f.span, f.left, f.right, f.sentence])
-        span = self.name_text(name)
-        context = self.context([self.context_text(means) for means in contexts])
-        mixed = self.mention([functional.gelu(context), span, self.labels(f.label)])
-        return self._vectors(mixed + self.name_path(span))
+        """(n mentions) -> (n, vector), unit length."""
+        vectors: Tensor = self.mentions(features)
+        return vectors
 
     def entity_vectors(self, features: EntityFeatures) -> Tensor:
-        """(n surfaces of entities) -> (n, vector), unit length unless scored by inner product."""
-        f = features
-        name_means, description_means = self.embedder([f.name, f.description])
-        name = self.name_text(name_means)
-        numbers = torch.from_numpy(f.numbers).to(name.device)
-        description = self.description_text(description_means)
-        content = self.content([description, self.types(f.types), numbers])
-        mixed = self.entity([functional.gelu(content), name])
-        return self._vectors(mixed + self.name_path(name))
-
-    def _vectors(self, mixed: Tensor) -> Tensor:
-        return functional.normalize(mixed, dim=1) if self.config.scoring == "cosine" else mixed
+        """(n surfaces of entities) -> (n, vector), unit length."""
+        vectors: Tensor = self.entities(features)
+        return vectors
 
     @torch.inference_mode()
     def encode_mentions(self, mentions: Sequence[MentionInput]) -> NDArray[np.float32]:
@@ -206,45 +143,36 @@ class DualEncoder(nn.Module):
             return np.zeros((0, self.config.vector), dtype=np.float32)
         return np.asarray(self.entity_vectors(self.entity_features(entities)).cpu().numpy())
 
+    def count_tokens(self, entities: Sequence[EntityInput]) -> None:
+        """Learn how rare each token is among these entities, for lexical enrichment.
+
+        Where the entity tower is a bag, there is nothing to learn.
+        """
+        if isinstance(self.entities, BertEntities):
+            self.entities.count_tokens(self.entity_features(entities))
+
     def save(self, folder: Path) -> None:
-        """Write config.json and weights.safetensors; matrices as int8 with one scale a row."""
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self.config), indent=2, sort_keys=True)
-        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        state: dict[str, Tensor] = {}
-        for name, tensor in sorted(self.state_dict().items()):
-            if tensor.dim() == 2:
-                # 126.9 and not 127: the scale is rounded to a half before it divides
-                scale = (tensor.abs().amax(dim=1) / 126.9).clamp_min(1e-7).half()
-                rounded = (tensor / scale.float()[:, None]).round().clamp(-127, 127)
-                state[name] = rounded.to(torch.int8).contiguous()
-                state[name + _SCALE] = scale
-            else:
-                state[name] = tensor.float().contiguous()
-        temporary = folder / ".weights.safetensors.tmp"
-        temporary.write_bytes(to_bytes(state))  # with the usual mode; save_file lets only us read
-        os.replace(temporary, folder / "weights.safetensors")
+        """Write config.json and weights.safetensors; matrices as int8 with one scale a row.
+
+        With a BERT tower also bert.json and tokenizer.json; its weights are kept in half precision.
+        """
+        saved.write(folder, self, self.config)
+        if self.base is not None:
+            saved.write_base(folder, self.base)
 
     @classmethod
     def load(cls, folder: Path) -> DualEncoder:
-        """Read what ``save`` wrote. Raises BundleError if it does not fit."""
-        try:
-            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            raw["char_lengths"] = tuple(raw["char_lengths"])
-            config = DualEncoderConfig(**raw)
-            state = load_file(folder / "weights.safetensors")
-            scales = {name: state.pop(name) for name in list(state) if name.endswith(_SCALE)}
-            state = {name: tensor.float() for name, tensor in state.items()}
-            for name, scale in scales.items():
-                state[name.removesuffix(_SCALE)] *= scale.float()[:, None]
-            model = cls(config)
-            model.load_state_dict(state, assign=True)
-        except (*_UNREADABLE, SafetensorError) as error:
-            raise BundleError(
-                f"{folder}: not a retriever of this version ({reason(error)}); make it again"
-            ) from error
+        """Read what ``save`` wrote, now or before; BundleError if it does not fit."""
+        with saved.as_bundle_error(folder):
+            config = saved.read_config(folder)
+            base = saved.read_base(folder, config) if config.has_bert else None
+            model = cls(config, base=base)
+            saved.read_weights(folder, model, config)
         return model.eval()
 
 
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError)
-_SCALE = ".scale"  # after the name of a matrix
+def _kinds(config: DualEncoderConfig) -> tuple[str, str]:
+    return config.mention_encoder, config.entity_encoder
+
+
+_MENTION_TEXTS = ("left", "right", "sentence", "label")

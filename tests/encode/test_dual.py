@@ -12,30 +12,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
+from entlink.encode.config import INPUTS, SHARING
 from entlink.encode.dual import DualEncoder, DualEncoderConfig, join_mentions
 from entlink.encode.features import featurise
 from entlink.errors import BundleError, ConfigError
 from entlink.inputs import EntityInput, MentionInput
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import in_batch_softmax
+from tests.encode.inputs import ENTITIES, MENTIONS
 from tests.tiny import encoder
 
 Array = NDArray[np.float32]
-
-MENTIONS = [
-    MentionInput("Jordan", "the river ", " flows south", "the river Jordan flows south.", "LOC"),
-    MentionInput("Michael Jordan", "", " scored", "Michael Jordan scored.", "PER"),
-    MentionInput("", "", "", "", ""),
-    MentionInput("\U0001f600 عمان", "\n\n", "!", "\U0001f600 عمان!", "no such label"),
-    MentionInput("x" * 3000, "a b " * 50, "c " * 100, "x" * 3000, "\ud800"),
-]
-ENTITIES = [
-    EntityInput("Jordan", "country in Asia; capital Amman", ("Q6256", "Q3624078"), 4.2, 120),
-    EntityInput("Michael Jordan", "", (), None, 0),
-    EntityInput("", "", ("", "x" * 100), 0.0, 1),
-    EntityInput("ירדן", "نهر", ("a type of another knowledge base",), -2.5, 10_000),
-]
 
 
 def gelu(x: Array) -> Array:
@@ -48,15 +37,16 @@ class Plain:
     def __init__(self, model: DualEncoder) -> None:
         self.config = model.config
         self.weights = {n: t.double().numpy() for n, t in model.state_dict().items()}
+        self.tower = "mentions"
 
     def linear(self, name: str, x: Array) -> Array:
-        bias = self.weights.get(f"{name}.bias", 0.0)
-        return np.asarray(self.weights[f"{name}.weight"] @ x + bias)
+        bias = self.weights.get(f"{self.tower}.{name}.bias", 0.0)
+        return np.asarray(self.weights[f"{self.tower}.{name}.weight"] @ x + bias)
 
     def text(self, name: str, text: str, *, chars: bool = False) -> Array:
         lengths = self.config.char_lengths if chars else ()
         bags = featurise([text], rows=self.config.table_rows, chars=lengths)
-        table = self.weights["embedder.table.weight"]
+        table = self.weights[f"{self.tower}.embedder.table.weight"]
         means = [
             table[bag.ids].mean(axis=0) if len(bag.ids) else np.zeros(table.shape[1])
             for bag in bags.kinds()
@@ -64,7 +54,7 @@ class Plain:
         return gelu(self.linear(f"{name}.layer", np.concatenate(means)))
 
     def sparse(self, name: str, ids: tuple[str, ...]) -> Array:
-        table = self.weights[f"{name}.table.weight"]
+        table = self.weights[f"{self.tower}.{name}.table.weight"]
         rows = [zlib.crc32(i.encode("utf-8", "surrogatepass")) % len(table) for i in ids if i]
         mean = table[rows].mean(axis=0) if rows else np.zeros(table.shape[1])
         return gelu(self.linear(f"{name}.layer", mean))
@@ -78,6 +68,7 @@ class Plain:
         return np.asarray(vector / np.linalg.norm(vector))
 
     def mention(self, m: MentionInput) -> Array:
+        self.tower = "mentions"
         contexts = [self.text("context_text", t) for t in (m.left, m.right, m.sentence)]
         context = gelu(self.compound("context", *contexts))
         span = self.text("name_text", m.span, chars=True)
@@ -85,6 +76,7 @@ class Plain:
         return self.unit(self.compound("mention", context, span, label), span)
 
     def entity(self, e: EntityInput) -> Array:
+        self.tower = "entities"
         numbers = [
             (e.popularity or 0.0) / 4,
             float(e.popularity is not None),
@@ -97,8 +89,48 @@ class Plain:
         return self.unit(self.compound("entity", content, name), name)
 
 
-def test_both_towers_equal_the_formulas() -> None:
-    model = encoder(seed=3)
+SMALL = DualEncoderConfig(table_rows=1 << 12, embedding=12, text=16, hidden=24, vector=16, sparse=6)
+
+# which parts of both towers are the same weights, by scheme (Dong et al. 2022, table 1)
+ALIKE = {
+    ("embedder.table", "embedder.table"): {"deer", "sde", "ade-ste", "ade-fte"},
+    ("name_text.layer", "name_text.layer"): {"deer", "sde"},
+    ("context_text.layer", "description_text.layer"): {"sde"},
+    ("mention.second", "entity.second"): {"sde", "ade-spl"},
+    ("name_path", "name_path"): {"deer", "sde", "ade-spl"},
+}
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_towers_share_what_the_scheme_says(sharing: str, tmp_path: Path) -> None:
+    """Before and after training, saved and loaded; a shared weight is one and not two alike."""
+    torch.manual_seed(6)
+    model = DualEncoder(replace(SMALL, sharing=sharing))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    m, e = model.mention_features(MENTIONS[:2]), model.entity_features(ENTITIES[:2])
+    ids = torch.arange(2)
+
+    def loss_at(step: int) -> torch.Tensor:
+        scores = model.mention_vectors(m) @ model.entity_vectors(e).T
+        return in_batch_softmax(scores, ids, ids)
+
+    fit(model, loss_at, LoopConfig(n_steps=3, learning_rate=0.01), title="sharing")
+    model.save(tmp_path)
+    for trained in (model, DualEncoder.load(tmp_path)):
+        state = trained.state_dict()
+        for (ours, theirs), schemes in ALIKE.items():
+            a, b = state[f"mentions.{ours}.weight"], state[f"entities.{theirs}.weight"]
+            assert (a.data_ptr() == b.data_ptr()) == (sharing in schemes), ours
+            assert a.shape != b.shape or torch.equal(a, b) == (sharing in schemes), ours
+    moved = {n for n, t in model.state_dict().items() if not torch.equal(t, before[n])}
+    assert ("mentions.embedder.table.weight" in moved) == (sharing != "ade-fte")
+    assert "entities.description_text.layer.weight" in moved
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_both_towers_equal_the_formulas(sharing: str) -> None:
+    torch.manual_seed(3)
+    model = DualEncoder(replace(SMALL, sharing=sharing)).eval()
     plain = Plain(model)
     mentions = np.stack([plain.mention(m) for m in MENTIONS])
     entities = np.stack([plain.entity(e) for e in ENTITIES])
@@ -217,13 +249,15 @@ def test_character_features_can_be_left_out() -> None:
     assert model.encode_mentions(MENTIONS).shape == (5, 4)
 
 
-def memorise(n_steps: int) -> tuple[DualEncoder, list[MentionInput], list[EntityInput]]:
+def memorise(
+    n_steps: int, **changes: str
+) -> tuple[DualEncoder, list[MentionInput], list[EntityInput]]:
     """Train on 50 mentions of the same name, which only their contexts tell apart."""
     torch.manual_seed(1)
     sizes = DualEncoderConfig(
         table_rows=1 << 10, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
     )
-    model = DualEncoder(sizes)
+    model = DualEncoder(replace(sizes, **changes))  # type: ignore[arg-type]
     mentions = [
         MentionInput("Jordan", f"a{i} b{i % 7}", f"c{i}", f"a{i} Jordan c{i}", "PER")
         for i in range(50)
@@ -245,8 +279,10 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_fifty_mentions_can_be_learnt_by_heart() -> None:
-    model, mentions, entities = memorise(60)
+@pytest.mark.parametrize("sharing", SHARING)
+def test_fifty_mentions_can_be_learnt_by_heart(sharing: str) -> None:
+    n_steps = 240 if sharing == "ade-fte" else 90  # frozen embeddings leave the layers to learn
+    model, mentions, entities = memorise(n_steps, sharing=sharing)
     scores = model.encode_mentions(mentions) @ model.encode_entities(entities).T
     assert (scores.argmax(axis=1) == np.arange(50)).mean() == 1.0
 
@@ -264,3 +300,87 @@ def test_scored_by_inner_product_vectors_keep_their_length() -> None:
         np.testing.assert_allclose(long / lengths, unit, atol=1e-5)
     with pytest.raises(ConfigError, match="scoring is 'sum'"):
         replace(by_dot.config, scoring="sum")
+
+
+OF_DEER = {  # what a folder of the first version holds; later ones must go on to read it
+    "embedder.table.weight": (4096, 12),
+    "name_text.layer.weight": (16, 36),
+    "name_text.layer.bias": (16,),
+    "context_text.layer.weight": (16, 24),
+    "context_text.layer.bias": (16,),
+    "description_text.layer.weight": (16, 24),
+    "description_text.layer.bias": (16,),
+    "labels.table.weight": (64, 6),
+    "labels.layer.weight": (6, 6),
+    "labels.layer.bias": (6,),
+    "types.table.weight": (4096, 6),
+    "types.layer.weight": (6, 6),
+    "types.layer.bias": (6,),
+    "context.first.weight": (24, 48),
+    "context.first.bias": (24,),
+    "context.second.weight": (16, 24),
+    "context.second.bias": (16,),
+    "mention.first.weight": (24, 38),
+    "mention.first.bias": (24,),
+    "mention.second.weight": (16, 24),
+    "mention.second.bias": (16,),
+    "content.first.weight": (24, 25),
+    "content.first.bias": (24,),
+    "content.second.weight": (16, 24),
+    "content.second.bias": (16,),
+    "entity.first.weight": (24, 32),
+    "entity.first.bias": (24,),
+    "entity.second.weight": (16, 24),
+    "entity.second.bias": (16,),
+    "name_path.weight": (16, 16),
+    "log_scale": (),
+}
+
+
+def test_a_folder_of_the_first_version_loads(tmp_path: Path) -> None:
+    """And what is like it is written as it was then, so that the first version reads it too."""
+    encoder().save(tmp_path)
+    state = load_file(tmp_path / "weights.safetensors")
+    scales = {n: tuple(t.shape) for n, t in state.items() if n.endswith(".scale")}
+    shapes = {n: tuple(t.shape) for n, t in state.items() if n not in scales}
+    assert shapes == OF_DEER
+    assert scales == {f"{n}.scale": shape[:1] for n, shape in OF_DEER.items() if len(shape) == 2}
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    first = ("char_lengths", "dropout", "embedding", "hidden", "sparse", "sparse_rows")
+    assert sorted(config) == [*first, "table_rows", "text", "vector"]
+
+
+@pytest.mark.parametrize("without", INPUTS)
+def test_an_input_that_is_hidden_changes_nothing(without: str) -> None:
+    model = encoder()
+    blind = DualEncoder(replace(model.config, without=(without,)))
+    blind.load_state_dict(model.state_dict())
+    mention, entity = MENTIONS[0], ENTITIES[0]
+    changes = {"types": ("T",), "popularity": None, "degree": 3}
+    value = changes.get(without, "something else")
+    if without in ("left", "right", "sentence", "label"):
+        other = replace(mention, **{without: value})  # type: ignore[arg-type]
+        a, b = model.encode_mentions([mention, other])
+        x, y = blind.encode_mentions([mention, other])
+    else:
+        changed = replace(entity, **{without: value})  # type: ignore[arg-type]
+        a, b = model.encode_entities([entity, changed])
+        x, y = blind.encode_entities([entity, changed])
+    assert not np.array_equal(a, b)
+    np.testing.assert_allclose(x, y, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("sharing", "all"),
+        ("mention_encoder", "rnn"),
+        ("entity_encoder", "bert"),  # and the other a bag: then nothing can be shared
+        ("views", ()),
+        ("views", ("nickname",)),
+        ("without", ("span",)),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"must be one of|name at least one|share nothing"):
+        replace(DualEncoderConfig(), **{setting: value})  # type: ignore[arg-type]

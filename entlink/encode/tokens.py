@@ -1,0 +1,110 @@
+"""Texts to the tokens of a BERT, and the sequences that it reads as a tower.
+
+    [CLS] left [M] span [/M] right [SEP]          [CLS] name [E] description [SEP]
+
+as in BLINK (Wu et al. 2019). The marks are unused entries of BERT's vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from entlink.encode.batches import EntityFeatures, MentionFeatures, Texts
+from entlink.encode.config import BertReading
+from entlink.encode.features import Ragged
+from entlink.errors import BundleError, reason
+
+MARKS = ("[CLS]", "[SEP]", "[unused0]", "[unused1]", "[unused2]")
+N_MARKS = 4  # in a mention's sequence; an entity's has three
+
+
+class BertWords:
+    """A tokenizer and the order in which tokens are read."""
+
+    def __init__(self, tokenizer: Tokenizer, reading: BertReading) -> None:
+        self.tokenizer = tokenizer
+        self._reading = reading
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        ids = {mark: tokenizer.token_to_id(mark) for mark in MARKS}
+        for mark, number in ids.items():
+            if number is None:
+                raise BundleError(f"the tokenizer lacks {mark}; use a BERT with its vocabulary")
+        self.marks = [number for number in ids.values() if number is not None]
+
+    @classmethod
+    def read(cls, folder: Path, reading: BertReading) -> BertWords:
+        """From a folder's tokenizer.json."""
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise BundleError(
+                f"{folder}: its tokenizer.json cannot be read ({reason(error)}); give a folder "
+                "with one"
+            ) from error
+        return cls(tokenizer, reading)
+
+    def names(self, texts: Sequence[str]) -> Ragged:
+        """The ids of their tokens."""
+        return self.prose(texts)
+
+    def prose(self, texts: Sequence[str]) -> Ragged:
+        """The ids of their tokens; a text that comes often is tokenised once."""
+        unique = list(dict.fromkeys(texts))
+        found = self.tokenizer.encode_batch(unique, add_special_tokens=False)
+        ids = {
+            text: np.asarray(encoding.ids, dtype=np.int32)
+            for text, encoding in zip(unique, found, strict=True)
+        }
+        lengths = [len(ids[text]) for text in texts]
+        offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
+        nothing = np.zeros(0, dtype=np.int32)
+        return Ragged(np.concatenate([nothing, *(ids[text] for text in texts)]), offsets)
+
+    def mention_sequences(self, features: MentionFeatures) -> list[list[int]]:
+        """Contexts lose what is farthest from the span; what one side leaves the other gets."""
+        cls, sep, begin, end, _ = self.marks
+        sequences = []
+        for span, left, right in zip(
+            _rows(features.span), _rows(features.left), _rows(features.right), strict=True
+        ):
+            span = span[: self._reading.span_tokens]
+            room = self._reading.mention_tokens - len(span)
+            n_right = min(len(right), max(room // 2, room - len(left)))
+            n_left = min(len(left), room - n_right)
+            left = left[len(left) - n_left :]
+            sequences.append([cls, *left, begin, *span, end, *right[:n_right], sep])
+        return sequences
+
+    def entity_sequences(self, features: EntityFeatures) -> list[list[int]]:
+        """Descriptions lose their end."""
+        cls, sep, _, _, mark = self.marks
+        sequences = []
+        for name, text in zip(_rows(features.name), _rows(features.description), strict=True):
+            name = name[: self._reading.name_tokens]
+            room = self._reading.entity_tokens - len(name)
+            sequences.append([cls, *name, mark, *text[:room], sep])
+        return sequences
+
+
+def _rows(texts: Texts) -> list[list[int]]:
+    assert isinstance(texts, Ragged)
+    ids, offsets = texts.ids.tolist(), texts.offsets.tolist()
+    return [ids[a:b] for a, b in pairwise(offsets)]
+
+
+def padded(
+    sequences: Sequence[Sequence[int]],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Ids and token mask, each (n, longest)."""
+    lengths = np.asarray([len(ids) for ids in sequences])
+    ids = np.zeros((len(sequences), int(lengths.max())), dtype=np.int64)
+    for i, sequence in enumerate(sequences):
+        ids[i, : len(sequence)] = sequence
+    return ids, np.arange(ids.shape[1])[None, :] < lengths[:, None]
