@@ -23,6 +23,7 @@ COMMANDS = {  # name: the module that exports ``command``; imported only when as
     "kb": "entlink.cli.kb",
     "bundle": "entlink.cli.bundle",
     "train": "entlink.cli.train",
+    "distill": "entlink.cli.distill",
     "evaluate": "entlink.cli.evaluate",
     "convert": "entlink.cli.convert",
     "compare": "entlink.cli.compare",

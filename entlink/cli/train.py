@@ -21,7 +21,7 @@ def command() -> None:
     """Train a model from a TOML file; a report is printed as JSON."""
 
 
-def _training(function: F) -> F:
+def training_options(function: F) -> F:
     """What all trainers take: the file, changes of its settings, threads."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     changed = click.option(
@@ -35,53 +35,53 @@ def _training(function: F) -> F:
 
 
 @command.command("detector")
-@_training
+@training_options
 def detector(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Train the recogniser that finds names in text."""
     from dataclasses import asdict
 
     from entlink.train.detector import DetectorConfig, train_detector
 
-    _report(asdict(train_detector(_settings(config, DetectorConfig, changes, threads))))
+    print_report(asdict(train_detector(read_settings(config, DetectorConfig, changes, threads))))
 
 
 @command.command("retriever")
-@_training
+@training_options
 def retriever(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Train the dual encoder that finds candidates; prints its recalls on dev."""
     from entlink.train.retriever import RetrieverTraining, train_retriever
 
-    settings = _settings(config, RetrieverTraining, changes, threads)
+    settings = read_settings(config, RetrieverTraining, changes, threads)
     started = time.perf_counter()
     dev = train_retriever(settings)
-    _report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
+    print_report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
 
 
 @command.command("reranker")
-@_training
+@training_options
 def reranker(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Train the cross-encoder that reads candidates; goes on where a stopped run left off."""
     from entlink.train.reranker import RerankerTraining, train_reranker
 
-    settings = _settings(config, RerankerTraining, changes, threads)
+    settings = read_settings(config, RerankerTraining, changes, threads)
     started = time.perf_counter()
     counts = train_reranker(settings)
-    _report({"out": str(settings.out), **counts, "seconds": time.perf_counter() - started})
+    print_report({"out": str(settings.out), **counts, "seconds": time.perf_counter() - started})
 
 
 @command.command("calibration")
-@_training
+@training_options
 def calibration(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Fit the decision: what to read, probabilities, NIL; prints accuracies on dev."""
     from entlink.train.calibration import CalibrationTraining, train_calibration
 
-    settings = _settings(config, CalibrationTraining, changes, threads)
+    settings = read_settings(config, CalibrationTraining, changes, threads)
     started = time.perf_counter()
     dev = train_calibration(settings)
-    _report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
+    print_report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
 
 
-def _settings(config: Path, kind: type[T], changes: tuple[str, ...], threads: int | None) -> T:
+def read_settings(config: Path, kind: type[T], changes: tuple[str, ...], threads: int | None) -> T:
     """Read the file; from here on progress goes to stderr."""
     from entlink.config import load_config
 
@@ -94,7 +94,7 @@ def _settings(config: Path, kind: type[T], changes: tuple[str, ...], threads: in
     return settings
 
 
-def _report(report: Mapping[str, Any]) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
     import orjson
 
     click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,373 @@
+"""A teacher teaches a student in a small world; each part against plain loops."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+
+from entlink.cli.distill import command
+from entlink.config import load_config
+from entlink.decide import Decision
+from entlink.encode.dual import DualEncoder, DualEncoderConfig
+from entlink.errors import ConfigError, InputError
+from entlink.inputs import entity_inputs, mention_input, pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
+from entlink.rerank.cross_encoder import CrossEncoder
+from entlink.retrieve.index import VectorIndex
+from entlink.train.data import fold_of, read_examples
+from entlink.train.distil import begin, distil, learn, prepare, probe_of
+from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
+from entlink.train.distil_losses import LOSSES
+from entlink.train.distil_measure import ranks, surface_vectors
+from entlink.train.distil_scores import Taught, rows_of, taught
+from entlink.train.distil_student import Student, score_batch
+from tests.tiny import bert, encoder, tokenizer
+from tests.train.test_reranker import WORDS
+from tests.train.world import World, write_world
+
+SIZES = DualEncoderConfig(
+    table_rows=1 << 11, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def config(world: World, tmp_path_factory: pytest.TempPathFactory) -> DistilTraining:
+    folder = tmp_path_factory.mktemp("models")
+    words = tokenizer([WORDS])
+    bert(words.get_vocab_size(), seed=5).save(folder / "teacher")
+    words.save(str(folder / "teacher" / "tokenizer.json"))
+    budget = {"context_tokens": 20, "entity_tokens": 20, "span_tokens": 8, "name_tokens": 8}
+    (folder / "teacher" / "pair.json").write_text(json.dumps(budget), encoding="utf-8")
+    encoder(seed=1).save(folder / "fold0")
+    encoder(seed=2).save(folder / "fold1")
+    return DistilTraining(
+        kb=world.kb,
+        teacher=folder / "teacher",
+        retrievers=(folder / "fold0", folder / "fold1"),
+        mentions=(world.mentions,),
+        dev=(world.dev,),
+        views=(world.view,),
+        out=folder / "student",
+        scores=folder / "scores",
+        backend="torch",
+        relations=world.relations,
+        relation_sources=("a",),
+        n_composed=20,
+        n_aliases=20,
+        hold_out=8,
+        pool=6,
+        n_candidates=5,
+        batch_size=32,
+        others=8,
+        epochs=3.0,
+        learning_rate=0.01,
+        encoder=SIZES,
+    )
+
+
+@pytest.fixture(scope="module")
+def kb(config: DistilTraining) -> KnowledgeBase:
+    return KnowledgeBase.open(config.kb)
+
+
+def ask(config: DistilTraining, kb: KnowledgeBase) -> Taught:
+    return taught(mining_of(config), kb, config.teacher, config.scores, backend=config.backend)
+
+
+def test_what_the_teacher_says(config: DistilTraining, kb: KnowledgeBase) -> None:
+    """Pair by pair, as the reranker itself scores them."""
+    found = ask(config, kb)
+    assert len(found.lists) > 250
+    teacher = CrossEncoder.load(config.teacher)
+    for item, logits in list(zip(found.lists, found.logits, strict=True))[::40]:
+        e = item.example
+        rows = [*([item.gold] if item.gold >= 0 else []), *item.rows]
+        texts = [pair_entity(entity) for entity in kb.by_rows(rows)]
+        pairs = [(0, i) for i in range(len(texts))]
+        expected = teacher.score([pair_context(e.text, e.start, e.end)], texts, pairs)
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+        assert rows_of(item).tolist() == rows and fold_of(e.doc, config.hold_out) != 0
+    known = [t[0] == max(t) for c, t in zip(found.lists, found.logits, strict=True) if c.gold >= 0]
+    assert found.accuracy() == pytest.approx(np.mean(known), abs=0.01)
+
+
+def test_it_is_asked_once(config: DistilTraining, kb: KnowledgeBase, tmp_path: Path) -> None:
+    """What lies there is believed; what is missing or damaged is asked again."""
+    config = replace(config, scores=tmp_path)
+    first = ask(config, kb)
+    (folder,) = tmp_path.glob("scores-*")
+    one, two = sorted(folder.iterdir())
+    marked = load_file(one)["logits"]
+    marked[0] = 77.0
+    save_file({"logits": marked}, one)
+    two.unlink()
+    again = ask(config, kb)
+    assert again.logits[0][0] == 77.0 and again.key == first.key
+    for a, b in zip(first.logits[1:], again.logits[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert again.lists == first.lists
+    for damage in (b"", one.read_bytes()[:-4], two.read_bytes()):  # the last is another shard's
+        one.write_bytes(damage)
+        assert ask(config, kb).logits[0][0] == pytest.approx(first.logits[0][0], abs=1e-6)
+
+
+def test_what_depends_on_what(config: DistilTraining, kb: KnowledgeBase, tmp_path: Path) -> None:
+    """Another seed or loss of the student asks nothing anew; another teacher or pool does."""
+    config = replace(config, scores=tmp_path, n_labelled=20)
+    first = ask(config, kb)
+    assert ask(replace(config, seed=3, loss="mse", out=tmp_path / "x"), kb).key == first.key
+    other = tmp_path / "other"
+    words = tokenizer([WORDS])
+    bert(words.get_vocab_size(), seed=6).save(other)
+    words.save(str(other / "tokenizer.json"))
+    assert ask(replace(config, teacher=other), kb).key != first.key
+    assert ask(replace(config, pool=3), kb).key != first.key
+    assert len(list(tmp_path.glob("candidates-*"))) == 2
+    assert len(list(tmp_path.glob("scores-*"))) == 3
+
+
+def test_eight_bits(config: DistilTraining, kb: KnowledgeBase, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    few = replace(config, scores=tmp_path, n_labelled=30)
+    exact, quick = ask(few, kb), ask(replace(few, backend="openvino"), kb)
+    assert exact.key != quick.key and exact.lists == quick.lists
+    a, b = np.concatenate(exact.logits), np.concatenate(quick.logits)
+    assert 0.0 < float(np.abs(a - b).mean()) < 0.2 * float(a.std())
+
+
+def test_a_batch_is_scored_as_in_use(config: DistilTraining, kb: KnowledgeBase) -> None:
+    """An entity's score is that of the best of its surfaces, one after the other."""
+    student = begin(replace(config, scoring="mlp")).eval()
+    torch.nn.init.normal_(student.layer.net[2].weight)  # type: ignore[index,arg-type]
+    lesson = prepare(config, kb, student)
+    chosen = np.asarray([3, 200, 17])
+
+    class Everything(np.random.Generator):
+        """Draws that hide nothing."""
+
+        def random(self, *_: object, **__: object) -> np.ndarray:  # type: ignore[override]
+            return np.full(_[0] if _ else 1, 0.5)  # type: ignore[call-overload,no-any-return]
+
+    generator = Everything(np.random.PCG64(0))
+    with torch.inference_mode():
+        found = score_batch(
+            student, lesson.tables[0], lesson.lists, chosen, None, np.zeros(0, int), generator
+        )
+    lists = ask(config, kb).lists
+    for i, number in enumerate(chosen):
+        item = lists[number]
+        e = item.example
+        rows = rows_of(item)[: config.n_candidates + 1]
+        assert found.is_candidate[i].sum() == len(rows)
+        assert found.is_positive[i].tolist() == [
+            j == 0 and item.gold >= 0 for j in range(found.student.shape[1])
+        ]
+        mention = torch.from_numpy(
+            student.encoder.encode_mentions([mention_input(e.text, e.start, e.end)])
+        )
+        for j, entity in enumerate(kb.by_rows(rows.tolist())):
+            vectors = torch.from_numpy(student.encoder.encode_entities(entity_inputs(entity)))
+            with torch.inference_mode():
+                scores = student.layer(mention.expand(len(vectors), -1), vectors)
+            assert found.student[i, j].item() == pytest.approx(scores.max().item(), abs=1e-3)
+    assert np.isfinite(found.in_batch.item())
+
+
+def distance(config: DistilTraining, student: Student, loss: str) -> float:
+    """The loss itself over all lists, without dropout, at the level that suits the student."""
+    lesson = prepare(config, KnowledgeBase.open(config.kb), student)
+    student.eval()
+    with torch.inference_mode():
+        s = score_batch(
+            student,
+            lesson.tables[0],
+            lesson.lists,
+            np.arange(len(lesson.lists)),
+            None,
+            np.zeros(0, int),
+            np.random.default_rng(0),
+        )
+        aim = s.teacher / config.temperature
+        shift = (aim - s.student)[s.is_candidate].mean()
+        return LOSSES[loss](s.student + shift, aim, s.is_candidate, s.is_positive).item()
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_students_come_near_their_teacher(
+    config: DistilTraining, tmp_path: Path, loss: str
+) -> None:
+    """The teacher's weights are random, so nothing but its scores teaches them."""
+    config = replace(config, loss=loss, weight=1.0, views=(), out=tmp_path / "out", others=0)
+    before = distance(config, begin(config), loss)
+    student = begin(config)
+    learn(config, student, prepare(config, KnowledgeBase.open(config.kb), student))
+    floor = distance(config, student, loss)
+    assert floor < 0.9 * before, (before, floor)
+
+
+def test_a_run_that_was_stopped_goes_on(config: DistilTraining, tmp_path: Path) -> None:
+    config = replace(config, epochs=0.7, checkpoint_every=2)
+    distil(replace(config, out=tmp_path / "whole"))
+    stopped = replace(config, out=tmp_path / "stopped")
+
+    def stop(step: int, student: Student) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distil(stopped, watch=stop)
+    assert not stopped.out.exists()
+    steps: list[int] = []
+    distil(stopped, watch=lambda step, _: steps.append(step))
+    assert steps[0] == 5  # its checkpoint was that of step 4
+    a, b = ((tmp_path / x / "weights.safetensors").read_bytes() for x in ("whole", "stopped"))
+    assert a == b
+    with pytest.raises(ConfigError, match="a run with other settings"):
+        distil(replace(stopped, loss="mse"))
+
+
+def test_labels_alone(config: DistilTraining, tmp_path: Path) -> None:
+    """Without a loss the teacher has no say; with weight zero neither."""
+    short = replace(config, epochs=0.3)
+    for name, change in {
+        "none": replace(short, loss="none"),
+        "zero": replace(short, loss="mse", weight=0.0),
+        "half": replace(short, loss="mse", weight=0.5),
+    }.items():
+        distil(replace(change, out=tmp_path / name))
+    none, zero, half = (
+        np.concatenate([t.float().numpy().ravel() for _, t in sorted(load_file(path).items())])
+        for path in (tmp_path / n / "weights.safetensors" for n in ("none", "zero", "half"))
+    )
+    assert np.abs(none - zero).mean() < 0.01 * np.abs(none - half).mean()
+
+
+def test_the_report(config: DistilTraining, world: World, tmp_path: Path) -> None:
+    calibration = tmp_path / "calibration.toml"
+    calibration.write_text(
+        f'kb = "elsewhere"\nretriever = "elsewhere"\nreranker = "elsewhere"\nout = "elsewhere"\n'
+        f'mentions = ["{world.mentions}"]\ndev = ["{world.dev}"]\nhold_out = 8\n',
+        encoding="utf-8",
+    )
+    text = "\n".join(
+        [
+            *(
+                f'{name} = "{getattr(config, name)}"'
+                for name in ("kb", "teacher", "scores", "relations")
+            ),
+            f"retrievers = {json.dumps([str(p) for p in config.retrievers])}",
+            f'mentions = ["{world.mentions}"]\ndev = ["{world.dev}"]',
+            f'out = "{tmp_path}/out"\ncalibration = "{calibration}"\nbackend = "torch"',
+            'relation_sources = ["a"]\nhold_out = 8\npool = 6\nn_candidates = 5\nepochs = 12',
+            "batch_size = 32\nothers = 16\nn_composed = 20\nn_aliases = 20\nlearning_rate = 0.01",
+            "[encoder]\ntable_rows = 2048\nembedding = 16\ntext = 16\nhidden = 32\nvector = 16",
+        ]
+    )
+    (tmp_path / "c.toml").write_text(text, encoding="utf-8")
+    options = [str(tmp_path / "c.toml"), "--set", "loss=softmax", "--set", "weight=0.1"]
+    result = CliRunner().invoke(command, options)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["out"] == str(tmp_path / "out")
+    assert report["n_lists"] > 250 and report["n_pairs"] > 5 * report["n_lists"]
+    assert 0.0 < report["teacher_accuracy"] < 1.0
+    for name in ("dev", "train", "held_out"):
+        figures = report[name]
+        assert figures["recall@1"] <= figures["mrr"] <= figures["recall@10"] <= 1.0
+    assert report["dev"]["recall@1"] > 0.8  # the labels say what decides; by name it is a half
+    assert report["calibrated"]["accuracy"] > 0.8
+    decision = Decision.load(tmp_path / "out.decision.json")
+    assert any(decision.first) and not any(decision.final)
+    assert DualEncoder.load(tmp_path / "out").config.vector == 16
+
+
+def test_places_against_a_full_sort(config: DistilTraining, kb: KnowledgeBase) -> None:
+    for scoring in ("cosine", "dot", "mlp"):
+        sizes = replace(SIZES, scoring="dot" if scoring == "dot" else "cosine")
+        student = begin(replace(config, scoring=scoring, encoder=sizes)).eval()
+        if student.layer.net is not None:
+            torch.nn.init.normal_(student.layer.net[2].weight)  # type: ignore[arg-type]
+        lesson = prepare(config, kb, student)
+        probe = probe_of(config, student, lesson.tables[0])
+        mentions, table = probe.sets["dev"], lesson.tables[0]
+        vectors = surface_vectors(student, table)
+        found = ranks(student, VectorIndex.build(vectors), vectors, table.rows, mentions)
+        with torch.inference_mode():
+            queries = student.encoder.mention_vectors(mentions.features)
+            for query, gold, place in zip(queries, mentions.gold, found, strict=True):
+                scores = student.layer(query.expand(len(vectors), -1), torch.from_numpy(vectors))
+                best = [scores[table.rows == row].max().item() for row in range(len(kb))]
+                better = sum(score > best[gold] + 1e-6 for score in best)
+                assert better == place
+        figures = probe.measure(student)["dev"]
+        assert figures["mrr"] == pytest.approx(np.mean([1 / (p + 1) for p in found]))
+        assert figures["recall@10"] == pytest.approx(np.mean([p < 10 for p in found]))
+
+
+def test_entities_that_are_left_out(config: DistilTraining, kb: KnowledgeBase) -> None:
+    few = replace(config, leave_out_entities=3)
+    student = begin(few)
+    lesson = prepare(few, kb, student)
+    ids = {row: kb.by_rows([row])[0].id for row in range(len(kb))}
+    out = {row for row, id in ids.items() if is_left_out(id, 3)}
+    assert 0 < len(out) < len(kb)
+    assert lesson.others is not None
+    assert not out & set(lesson.lists.gold.tolist()) and not out & set(lesson.others.gold.tolist())
+    assert out & set(prepare(config, kb, student).lists.gold.tolist())
+    sets = probe_of(few, student, lesson.tables[0]).sets
+    assert set(sets["left_out"].gold.tolist()) == out
+    assert not out & set(sets["dev"].gold.tolist())
+    every = [e for e in read_examples(config.dev) if e.gold.startswith("E")]
+    held = [e for e in read_examples(config.mentions) if fold_of(e.doc, 8) == 0]
+    known = [e for e in [*every, *held] if e.gold in ids.values()]
+    assert len(sets["left_out"]) == sum(is_left_out(e.gold, 3) for e in known)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("loss = 'l1'", "loss is 'l1'"),
+        ("scoring = 'sum'", "scoring is 'sum'"),
+        ("backend = 'abacus'", "backend is 'abacus'"),
+        ("weight = 1.5", "weight is 1.5"),
+        ("temperature = 0", "temperature is 0"),
+    ],
+)
+def test_bad_settings(tmp_path: Path, setting: str, message: str) -> None:
+    path = tmp_path / "c.toml"
+    text = 'kb = "a"\nteacher = "b"\nretrievers = []\nmentions = []\nout = "c"\nscores = "d"\n'
+    path.write_text(text + setting, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, DistilTraining)
+
+
+def test_errors_name_what_is_missing(config: DistilTraining, tmp_path: Path) -> None:
+    kb = KnowledgeBase.open(config.kb)
+    config = replace(config, scores=tmp_path)
+    with pytest.raises(InputError, match="holds no model"):
+        ask(replace(config, teacher=tmp_path / "nobody"), kb)
+    with pytest.raises(InputError, match="no such file"):
+        ask(replace(config, mentions=(tmp_path / "none.jsonl",)), kb)
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="no mention to learn from"):
+        ask(replace(config, mentions=(empty,), relations=None), kb)
+    with pytest.raises(ConfigError, match="the student's encoder scores by cosine"):
+        begin(replace(config, scoring="dot", student=config.retrievers[0]))
+
+
+def test_the_recipes(root: Path) -> None:
+    recipe = load_config(root / "kb" / "recipe" / "distil.toml", DistilTraining)
+    assert recipe.loss in LOSSES and recipe.hold_out == 16
