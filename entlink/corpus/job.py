@@ -16,7 +16,7 @@ import orjson
 from entlink.corpus.items import SHARD_BATCHES, Entry, SetAside, batches, distinct, encode_shard
 from entlink.corpus.shards import Counts
 from entlink.corpus.unfinished import Unfinished
-from entlink.corpus.writers import replacing, write_file
+from entlink.corpus.writers import EntityOf, replacing, write_file
 from entlink.errors import InputError
 
 _N_MOST_LINKED = 10
@@ -174,12 +174,14 @@ def run_job(
     strict: bool = False,
     restart: bool = False,
     on_progress: OnProgress | None = None,
+    entity_of: EntityOf | None = None,
 ) -> Summary:
     """Link all entries and write ``out`` when everything is done.
 
     If a run with the same ``run`` was interrupted it goes on, and what it finished is not linked
     again. Raises InputError if it was another, if the input is not what it was, with ``strict``
-    for the first document that cannot be read or linked, and if none could.
+    for the first document that cannot be read or linked, and if none could. ``entity_of`` is for
+    formats that say more of entities than the links do.
     """
     started = time.perf_counter()
     with Unfinished(out) as unfinished:
@@ -191,7 +193,7 @@ def run_job(
             reason, n = state.first_reason(), state.counts.n_set_aside
             unfinished.finish()
             raise InputError(reason if n == 1 else f"none of {n} documents is usable: {reason}")
-        quarantine = _put_together(state, out)
+        quarantine = _put_together(state, out, entity_of)
         unfinished.finish()
     ended = time.perf_counter()
     return _summary(state, out, quarantine, write_s=ended - writing, wall_s=ended - started)
@@ -222,7 +224,7 @@ def most_linked(counts: Counts) -> tuple[tuple[str, str, int], ...]:
     return tuple((id_, name, -n) for n, id_, name in ranked[:_N_MOST_LINKED])
 
 
-def _put_together(state: _Run, out: Path) -> Path | None:
+def _put_together(state: _Run, out: Path, entity_of: EntityOf | None) -> Path | None:
     """Write the output, and what was set aside; both appear whole."""
     unfinished, quarantine = state.unfinished, quarantine_path(out)
     with unfinished.writing():
@@ -232,5 +234,11 @@ def _put_together(state: _Run, out: Path) -> Path | None:
         else:
             quarantine.unlink(missing_ok=True)  # of an earlier run
         lines = unfinished.lines(state.n_shards)
-        write_file(lines, out, columns=state.counts.columns, folder=unfinished.folder)
+        write_file(
+            lines,
+            out,
+            columns=state.counts.columns,
+            folder=unfinished.folder,
+            entity_of=entity_of,
+        )
     return quarantine if state.counts.n_set_aside else None

@@ -16,7 +16,7 @@ from entlink.corpus.readers import CorpusReader
 from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
 from entlink.corpus.sources import Source, find_sources, fingerprint
 from entlink.corpus.texts import MAX_CHARS, ReadOptions
-from entlink.corpus.writers import check_out, is_jsonl
+from entlink.corpus.writers import EntityOf, check_out, is_jsonl
 from entlink.errors import ConfigError
 from entlink.records import Document
 
@@ -88,8 +88,25 @@ def link_corpus(
         "inputs": inputs,
     }
     return run_job(
-        entries, out, chosen, run=run, strict=strict, restart=restart, on_progress=on_progress
+        entries,
+        out,
+        chosen,
+        run=run,
+        strict=strict,
+        restart=restart,
+        on_progress=on_progress,
+        entity_of=_entity_of(linker, opened) if out.suffix == ".html" else None,
     )
+
+
+def _entity_of(linker: LinksTexts | None, bundle: Bundle | None) -> EntityOf | None:
+    """What tells of an entity more than its name: the linker's KB, or the bundle's."""
+    kb = getattr(linker, "kb", None)
+    if kb is None and bundle is not None:
+        from entlink.kb.live import LiveKnowledgeBase
+
+        kb = LiveKnowledgeBase.open_with(bundle.path, bundle.edits)
+    return cast("EntityOf", kb.by_id) if kb is not None else None
 
 
 def _engine(

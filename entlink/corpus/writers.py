@@ -18,7 +18,7 @@ import orjson
 from entlink.corpus.items import OWN_KEYS, carried, dumps
 from entlink.corpus.streams import arrow, sync_folder
 from entlink.errors import InputError
-from entlink.records import Candidate, Link, LinkedDocument, Mention
+from entlink.records import Candidate, Entity, Link, LinkedDocument, Mention
 
 DIGITS = 6  # of every float written; more would differ between machines and mean nothing
 OUT_SUFFIXES = (".jsonl", ".parquet", ".spacy", ".ttl", ".nif", ".html")
@@ -30,6 +30,7 @@ _BLOCK = 1 << 22
 Linked = tuple[LinkedDocument, Mapping[str, object]]  # with the columns that are carried through
 ColumnKinds = Mapping[str, Iterable[str]]  # of each carried column the kinds of its values
 Write = Callable[[Iterable[Linked], BinaryIO], None]
+EntityOf = Callable[[str], Entity | None]  # by its id
 
 
 def link_record(
@@ -72,10 +73,12 @@ def write_file(
     *,
     columns: ColumnKinds | None = None,
     folder: Path | None = None,
+    entity_of: EntityOf | None = None,
 ) -> None:
     """Write lines of the links format to ``path``, in the format that its name asks for.
 
-    Formats other than JSONL want lines with labels, and Parquet to know the carried ``columns``.
+    Formats other than JSONL want lines with labels, Parquet to know the carried ``columns``, and
+    HTML shows what ``entity_of`` tells of an entity.
     Until it is whole the file lies in ``folder``, without one beside ``path``.
     Raises InputError for a name that no format is known for, or a folder that does not exist.
     """
@@ -84,7 +87,7 @@ def write_file(
         if is_jsonl(path):
             stream.writelines(lines)
         else:
-            _writer_of(path, columns or {})(map(read_link_line, lines), stream)
+            _writer_of(path, columns or {}, entity_of)(map(read_link_line, lines), stream)
 
 
 def check_out(path: Path) -> None:
@@ -102,12 +105,12 @@ def check_out(path: Path) -> None:
         arrow(str(path))
 
 
-def _writer_of(path: Path, columns: ColumnKinds) -> Write:
+def _writer_of(path: Path, columns: ColumnKinds, entity_of: EntityOf | None) -> Write:
     name = path.name.removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".html"):
         from entlink.corpus.page import write_html
 
-        return write_html
+        return lambda documents, stream: write_html(documents, stream, entity_of=entity_of)
     if name.endswith(".parquet"):
         from entlink.corpus.parquet import write_parquet
 

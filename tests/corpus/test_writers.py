@@ -1,4 +1,4 @@
-"""Links to files: the JSONL contract, the HTML page, and files that appear whole or not at all."""
+"""Links to files: the JSONL contract, other formats, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from entlink.corpus.page import html_figure, write_html
 from entlink.corpus.writers import (
     link_line,
     link_record,
@@ -29,7 +26,7 @@ from entlink.corpus.writers import (
 )
 from entlink.errors import InputError
 from entlink.evaluate.formats import nif
-from entlink.records import Candidate, Document, Entity, Link, LinkedDocument, Mention
+from entlink.records import Candidate, Document, Link, LinkedDocument, Mention
 from tests.fake_linker import JORDAN, ODD, FakeLinker, link_to
 
 NASTY = "<script>alert('x')</script> & Odd met Jordan\n<img src=x onerror=y>"
@@ -81,62 +78,6 @@ def test_jsonl_lines_are_the_documents_in_order(texts: list[str]) -> None:
     lines = b"".join(map(link_line, documents)).decode().split("\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == [link_record(d) for d in documents]
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page: its words, its tags and where they point."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[str] = []
-        self.links: list[str | None] = []
-        self.feed(markup)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links.extend(value for name, value in attrs if name in ("href", "src"))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def test_html_shows_the_text_and_runs_none_of_it() -> None:
-    page = Page(html_figure(linked(NASTY, identifier="<i>id</i>")))
-    assert set(page.tags) <= {"figure", "figcaption", "div", "mark", "span", "br", "a"}
-    text = " ".join(" ".join(page.words).split())
-    for shown in ("<script>alert('x')</script> &", "<i>id</i>", '<b>"R&D"</b> 0.90', "Jordan 0.70"):
-        assert shown in text
-
-
-def test_only_wikidata_ids_are_links() -> None:
-    mention = Mention(0, 1, "a")
-    ids = ["Q810", "Q0", "q810", "Q8 10", "javascript:alert(1)", "Q810\n", "https://x.example/Q1"]
-    for identifier in ids:
-        link = link_to(mention, [(Entity(id=identifier, name="n"), 1.0)])
-        page = Page(html_figure(LinkedDocument("d", "a", (link,))))
-        good = ["https://www.wikidata.org/wiki/Q810"] if identifier == "Q810" else []
-        assert page.links == good, identifier
-
-
-def test_overlapping_mentions_never_repeat_text() -> None:
-    spans = [(0, 9), (0, 4), (5, 9), (6, 12), (10, 12)]
-    text = "Jordan Odd River"
-    links = tuple(link_to(Mention(s, e, text[s:e]), [(JORDAN, 1.0)]) for s, e in spans)
-    page = Page(html_figure(LinkedDocument("d", text, links)))
-    assert page.tags.count("mark") == 2  # the longest at 0, and the one at 10
-    assert "".join("".join(page.words).split()).count("Odd") == 0  # cut by the mark's end
-    assert "".join("".join(page.words).split()).count("Jordan") == 3  # text and two labels
-
-
-def test_html_page_is_utf8_and_says_so() -> None:
-    stream = BytesIO()
-    write_html([(linked("北京 😀 Jordan שלום \x00"), {})], stream)
-    markup = stream.getvalue().decode("utf-8")
-    assert '<meta charset="utf-8">' in markup
-    assert "北京 😀" in markup
-    assert "\x00" not in markup
-    assert markup.endswith("</html>\n")
 
 
 def test_write_file_picks_the_format_by_name(tmp_path: Path) -> None:
