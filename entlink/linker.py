@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
     from entlink.detect import Detector
+    from entlink.explain import Explanation, Vocabulary
     from entlink.rerank.cross_encoder import PairReader
     from entlink.retrieve.dense import Retrieved, Retriever
 
@@ -229,6 +230,27 @@ class Linker:
             all_logits[places] = values
             scored.append(Scored(r, p, all_logits, final))
         return scored
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Words of the KB to read vectors as; made when first needed, in a second or two."""
+        from entlink.explain import Vocabulary
+
+        return Vocabulary.of(self.kb, self.retriever.encoder)
+
+    def explain(
+        self, text: str, mention: Mention | tuple[int, int] | str, **options: Any
+    ) -> Explanation:
+        """Why the mention, one of a link, (start, end) or the words themselves, is so linked.
+
+        ``options`` are those of `entlink.explain.ExplainOptions`: against, words, ...;
+        ``vectors=False`` leaves out what needs the vocabulary.
+        """
+        from entlink.explain import ExplainOptions, explain
+
+        vocabulary = self.vocabulary if options.pop("vectors", True) else None
+        chosen = ExplainOptions(**options)
+        return explain(self, text, mention, vocabulary=vocabulary, options=chosen)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

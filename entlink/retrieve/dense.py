@@ -170,6 +170,11 @@ class Retriever:
         if within is not None:
             self._allowed = within[surfaces.rows_at(np.arange(len(surfaces)))]
 
+    @property
+    def encoder(self) -> DualEncoder:
+        """What makes the vectors."""
+        return self._encoder
+
     def within(self, rows: NDArray[np.bool_]) -> Retriever:
         """The same retriever that finds only the rows, (n_rows,), that are set.
 

@@ -1,0 +1,27 @@
+"""Why this entity? What `linker.explain` and `entlink explain` are made of."""
+
+from __future__ import annotations
+
+from entlink.explain.main import ExplainOptions, explain, find_mention
+from entlink.explain.result import (
+    GROUPS,
+    Effect,
+    ExplainedCandidate,
+    Explanation,
+    TokenWeight,
+    VectorReading,
+)
+from entlink.explain.vocabulary import Vocabulary
+
+__all__ = [
+    "GROUPS",
+    "Effect",
+    "ExplainOptions",
+    "ExplainedCandidate",
+    "Explanation",
+    "TokenWeight",
+    "VectorReading",
+    "Vocabulary",
+    "explain",
+    "find_mention",
+]

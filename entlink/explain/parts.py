@@ -1,0 +1,119 @@
+"""The context of a mention as the models see it, in parts that can be taken out one by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from entlink.inputs import MentionInput, mention_input
+from entlink.records import Mention
+
+_SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
+_WORD = re.compile(r"\w+(?:[.'’&-]\w+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the text, without the mention."""
+
+    start: int  # character offset, inclusive
+    end: int  # exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A mention's input, and where in the text each character of its contexts stands."""
+
+    text: str
+    mention: Mention
+    item: MentionInput
+    left: tuple[int, ...]  # the place of each character of item.left
+    sentence: int  # where item.sentence begins
+
+    @classmethod
+    def around(cls, text: str, mention: Mention) -> Window:
+        """What `entlink.inputs.mention_input` sees of the text."""
+        m = mention
+        item = mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
+        n = 0  # characters of the left context that stand right before the mention
+        while n < min(len(item.left), m.start) and item.left[-1 - n] == text[m.start - 1 - n]:
+            n += 1
+        left = (*range(len(item.left) - n), *range(m.start - n, m.start))  # the rest is the head
+        return cls(text, m, item, left, _begin(text, m, item.sentence))
+
+    def spans(self) -> list[Span]:
+        """The stretches of the text that the models see, in order, without the mention."""
+        m = self.mention
+        seen = set(self.left) | set(range(m.end, m.end + len(self.item.right)))
+        seen |= set(range(self.sentence, self.sentence + len(self.item.sentence)))
+        seen -= set(range(m.start, m.end))
+        spans: list[Span] = []
+        for place in sorted(seen):
+            if spans and spans[-1].end == place:
+                spans[-1] = replace(spans[-1], end=place + 1)
+            else:
+                spans.append(Span(place, place + 1))
+        return spans
+
+    def sentences(self) -> list[Span]:
+        """Its sentences; that of the mention itself is two, before and after the mention."""
+        return [part for span in self.spans() for part in self._split(span)]
+
+    def words(self) -> list[Span]:
+        """Its words."""
+        return [
+            Span(span.start + word.start, span.start + word.end)
+            for span in self.spans()
+            for word in word_spans(self.text[span.start : span.end])
+        ]
+
+    def without(self, span: Span) -> MentionInput:
+        """The input without a stretch of the text; nothing else takes its place."""
+        m = self.mention
+
+        def cut(context: str, places: range | tuple[int, ...]) -> str:
+            pairs = zip(context, places, strict=True)
+            return "".join(c for c, place in pairs if not span.start <= place < span.end)
+
+        def run(context: str, start: int) -> str:
+            return cut(context, range(start, start + len(context)))
+
+        return replace(
+            self.item,
+            left=cut(self.item.left, self.left),
+            right=run(self.item.right, m.end),
+            sentence=run(self.item.sentence, self.sentence),
+        )
+
+    def _split(self, span: Span) -> Iterator[Span]:
+        """Stripped sentences, those without a letter left out."""
+        stretch = self.text[span.start : span.end]
+        ends = [match.end() for match in _SENTENCE_END.finditer(stretch)]
+        for begin, end in zip([0, *ends], [*ends, len(stretch)], strict=True):
+            part = stretch[begin:end]
+            if any(c.isalnum() for c in part):
+                start = span.start + begin + len(part) - len(part.lstrip())
+                yield Span(start, start + len(part.strip()))
+
+
+def word_spans(text: str) -> list[Span]:
+    """The words of a text; numbers with points, and words with apostrophes and hyphens, are one."""
+    return [Span(match.start(), match.end()) for match in _WORD.finditer(text)]
+
+
+def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
+    """What the cross-encoder gets of the same input (see `entlink.inputs.pair_context`)."""
+    return item.left, item.span, item.right
+
+
+def _begin(text: str, mention: Mention, sentence: str) -> int:
+    """Where the sentence begins: it is a stretch of the text around the mention."""
+    name = text[mention.start : mention.end]
+    at = sentence.find(name)
+    while at >= 0:
+        start = mention.start - at
+        if start >= 0 and text.startswith(sentence, start):
+            return start
+        at = sentence.find(name, at + 1)
+    raise AssertionError(f"{sentence!r} is not around {mention}")
