@@ -136,14 +136,14 @@ def read_relations(path: Path, rows: Mapping[str, int], sources: frozenset[str])
     ]
 
 
-def name_variant(entity: Entity, random_: random.Random) -> str:
+def name_variant(entity: Entity, random_: random.Random, *, noise: bool = True) -> str:
     """A way to write the entity: one of its names, a person's last name alone, with some noise."""
     names = surfaces(entity)
     name = names[0] if random_.random() < 0.5 else random_.choice(names)
     words = name.split()
     if len(words) in (2, 3) and _HUMAN in entity.types and random_.random() < 0.4:
         name = words[-1]
-    return noisy(name, random_)
+    return noisy(name, random_) if noise else name
 
 
 def noisy(name: str, random_: random.Random) -> str:
@@ -173,7 +173,12 @@ _FRAMES = (
 
 
 def composed_examples(
-    entities: Sequence[Entity], relations: Sequence[Relation], *, n: int, seed: int
+    entities: Sequence[Entity],
+    relations: Sequence[Relation],
+    *,
+    n: int,
+    seed: int,
+    noise: bool = True,
 ) -> list[Example]:
     """Sentences that name an entity beside entities to which the KB relates it.
 
@@ -191,8 +196,8 @@ def composed_examples(
     for number in range(n if known else 0):
         row = random_.choice(known)
         facts = [random_.choice(around[row]) for _ in range(3)]
-        names = [name_variant(entities[other], random_) for _, other in facts]
-        mention = name_variant(entities[row], random_)
+        names = [name_variant(entities[other], random_, noise=noise) for _, other in facts]
+        mention = name_variant(entities[row], random_, noise=noise)
         frame = random_.choice(_FRAMES)
         before, after = frame.split("{0}")
         fill = {"p": facts[0][0]}
@@ -203,12 +208,14 @@ def composed_examples(
     return examples
 
 
-def alias_examples(entities: Sequence[Entity], *, n: int, seed: int) -> list[Example]:
+def alias_examples(
+    entities: Sequence[Entity], *, n: int, seed: int, noise: bool = True
+) -> list[Example]:
     """Names alone, without any context."""
     random_ = random.Random(seed)
     examples = []
     for number in range(n):
         entity = random_.choice(entities)
-        name = name_variant(entity, random_)
+        name = name_variant(entity, random_, noise=noise)
         examples.append(Example(f"alias-{number}", name, 0, len(name), entity.id))
     return examples

@@ -23,6 +23,19 @@ def in_batch_softmax(scores: Tensor, gold: Tensor, entity: Tensor) -> Tensor:
     )
 
 
+def triplet(cosines: Tensor, gold: Tensor, entity: Tensor, *, margin: float) -> Tensor:
+    """Every wrong column should be at least ``margin`` below the gold one.
+
+    Shapes as above. The mean of margin - gold + wrong over the pairs of a mention and a wrong
+    column where that is positive ("batch all" of Hermans et al. 2017); zero if there is none.
+    """
+    n = len(cosines)
+    wrong = gold[:, None] != entity[None, :]
+    own = cosines.diagonal()[:n, None]  # (n, 1)
+    losses = (margin - own + cosines).clamp_min(0.0) * wrong
+    return losses.sum() / (losses > 0).sum().clamp_min(1)
+
+
 def list_or_nil(scores: Tensor, is_candidate: Tensor, gold: Tensor) -> Tensor:
     """Softmax over one mention's candidates and NIL, whose score is fixed at zero.
 

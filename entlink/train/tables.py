@@ -10,15 +10,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from entlink.encode.batches import Texts, join_texts
 from entlink.encode.dual import (
     DualEncoder,
     EntityFeatures,
     MentionFeatures,
     join_mentions,
 )
-from entlink.encode.features import Bags, Ragged, featurise, join_bags
+from entlink.encode.features import Ragged
 from entlink.errors import InputError
-from entlink.inputs import entity_inputs, mention_input, surfaces
+from entlink.inputs import entity_inputs, mention_input, surfaces, view_names
 from entlink.kb.aliases import normalise
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
@@ -48,9 +49,9 @@ def read_views(paths: Sequence[Path]) -> list[list[Entity]]:
 class EntityTable:
     """Features of a whole KB: names for each surface, the rest once for each entity."""
 
-    names: Bags
+    names: Texts
     rows: NDArray[np.int64]  # (n_surfaces,) entity of each surface, ascending
-    descriptions: Bags
+    descriptions: Texts
     types: Ragged
     numbers: NDArray[np.float32]  # (n_entities, 3)
 
@@ -61,15 +62,11 @@ class EntityTable:
     @classmethod
     def of(cls, model: DualEncoder, entities: Sequence[Entity]) -> EntityTable:
         """The table of these entities, in this order."""
-        config = model.config
-        names = [surfaces(entity) for entity in entities]
+        names = [view_names(entity, model.config.views) for entity in entities]
         whole = model.entity_features([entity_inputs(entity)[0] for entity in entities])
-        hashed = _in_chunks(
-            lambda some: featurise(some, rows=config.table_rows, chars=config.char_lengths),
-            [name for some in names for name in some],
-        )
+        read = _in_chunks(model.entity_words.names, [name for some in names for name in some])
         return cls(
-            names=join_bags(hashed),
+            names=join_texts(read),
             rows=np.repeat(np.arange(len(entities)), [len(some) for some in names]),
             descriptions=whole.description,
             types=whole.types,
@@ -95,6 +92,7 @@ class MentionTable:
     gold: NDArray[np.int64]  # (n,) KB row
     primary: NDArray[np.int64]  # (n,) surface: the entity's name
     exact: NDArray[np.int64]  # (n,) surface: that of its names that equals the mention, or primary
+    last: NDArray[np.int64]  # (n,) surface: that of the description alone, if there are such
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -110,11 +108,12 @@ class MentionTable:
         """The examples whose entity is among ``entities``, in order; ``rows`` are those by id."""
         known = [e for e in examples if e.gold in rows]
         gold = np.asarray([rows[e.gold] for e in known], dtype=np.int64)
-        starts = np.cumsum([0, *(len(surfaces(entity)) for entity in entities)])
+        views = model.config.views
+        starts = np.cumsum([0, *(len(view_names(entity, views)) for entity in entities)])
         primary = starts[gold]
         spans = [normalise(e.text[e.start : e.end]) for e in known]
         names_of = {
-            row: [normalise(name) for name in surfaces(entities[row])]
+            row: [normalise(name) for name in view_names(entities[row], views)]
             for row in np.unique(gold).tolist()
         }
         names = [names_of[row] for row in gold.tolist()]
@@ -127,6 +126,7 @@ class MentionTable:
             gold=gold,
             primary=primary,
             exact=primary + np.asarray(offsets, dtype=np.int64),
+            last=starts[gold + 1] - 1,
         )
 
 

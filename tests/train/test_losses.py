@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entlink.train.losses import binary, in_batch_softmax, list_or_nil
+from entlink.train.losses import binary, in_batch_softmax, list_or_nil, triplet
 
 Scores = list[list[float]]
 numbers = st.floats(-8, 8, width=32)
@@ -40,6 +40,24 @@ def test_in_batch_softmax(batch: tuple[Scores, list[int], list[int]]) -> None:
         total -= scores[i][i] - math.log(rivals)
     found = in_batch_softmax(torch.tensor(scores), torch.tensor(gold), torch.tensor(columns))
     assert found.item() == pytest.approx(total / len(gold), abs=1e-4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(batches(), st.integers(0, 16))
+def test_triplet(batch: tuple[Scores, list[int], list[int]], eighths: int) -> None:
+    scores, gold, columns = batch
+    scores = [[round(8 * score) / 8 for score in row] for row in scores]
+    margin = eighths / 8 + 1 / 16  # all exact in binary, and no loss is zero by a hair
+    losses = []
+    for i in range(len(gold)):
+        for j in range(len(columns)):
+            loss = margin - scores[i][i] + scores[i][j]
+            if columns[j] != gold[i] and loss > 0:
+                losses.append(loss)
+    found = triplet(
+        torch.tensor(scores), torch.tensor(gold), torch.tensor(columns), margin=margin
+    ).item()
+    assert found == pytest.approx(np.mean(losses) if losses else 0.0, abs=1e-4)
 
 
 @st.composite

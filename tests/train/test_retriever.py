@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +19,13 @@ from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_inputs, mention_input, surfaces
 from entlink.kb.build import build_kb
 from entlink.retrieve.index import VectorIndex
+from entlink.train import loop, retriever
 from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.retriever import RetrieverTraining, hard_negatives, recall_at, train_retriever
+from entlink.train.retriever_sets import training_sets
 from entlink.train.tables import EntityTable, MentionTable, read_views
 from tests.tiny import ENTITIES, encoder
-from tests.train.world import World, entities, write_world
+from tests.train.world import World, entities, write_lines, write_world
 
 SIZES = DualEncoderConfig(
     table_rows=1 << 11, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
@@ -82,6 +88,167 @@ def test_the_same_seed_trains_the_same_retriever(world: World, tmp_path: Path) -
     assert first == second
     a, b = ((tmp_path / x / "weights.safetensors").read_bytes() for x in "ab")
     assert a == b
+
+
+class Kill(Exception):
+    """As if the machine went down."""
+
+
+@pytest.mark.parametrize("die_at", [(0, 3), (0, 12), (1, 2), (2, 1), (2, 6)])
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_at: tuple[int, int]
+) -> None:
+    config = replace(
+        settings(world, tmp_path / "whole"), first_epochs=2, rounds=3, round_epochs=1, patience=9
+    )
+    expected = train_retriever(config)
+    config = replace(config, out=tmp_path / "killed")
+    real = loop.LoopConfig
+    monkeypatch.setattr(retriever, "LoopConfig", partial(real, checkpoint_every=2))
+    fit = loop.fit
+    begun: list[int] = []
+
+    def dying(*args: Any, after_step: Any, **named: Any) -> None:
+        number = int(named["title"].rsplit(" ", 1)[1])
+        begun.append(number)
+
+        def after(done: int) -> None:
+            after_step(done)
+            if (number, done) == die_at:
+                raise Kill
+
+        fit(*args, after_step=after, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retriever, "fit", dying)
+        with pytest.raises(Kill):
+            train_retriever(config)
+        last = begun[-1]
+        begun.clear()
+        die_at = (-1, -1)
+        with pytest.raises(ConfigError, match="with other settings"):
+            train_retriever(replace(config, seed=5))
+        assert train_retriever(config) == expected
+    assert begun[0] == max(0, last - 1)
+    a, b = ((tmp_path / x / "weights.safetensors").read_bytes() for x in ("whole", "killed"))
+    assert a == b
+    histories = [
+        json.loads((tmp_path / f"{x}.history.json").read_text()) for x in ("whole", "killed")
+    ]
+    assert histories[0]["evaluations"] == histories[1]["evaluations"]
+    assert len(histories[0]["evaluations"]) == 4
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_training_stops_when_recall_no_longer_rises(world: World, tmp_path: Path) -> None:
+    """It cannot rise where nothing is learnt; of equals the later one is kept."""
+    config = replace(settings(world, tmp_path / "out"), rounds=3, first_epochs=2, patience=1)
+    random = replace(config, learning_rate=0.3, first_epochs=40, out=tmp_path / "wild")
+    train_retriever(random)
+    history = json.loads((tmp_path / "wild.history.json").read_text(encoding="utf-8"))
+    sums = [sum(v for k, v in e.items() if "@" in k) for e in history["evaluations"]]
+    assert len(sums) < 40 and sums[-1] < max(sums[:-1])
+    assert all(b >= a for a, b in pairwise(sums[:-1]))
+    with pytest.raises(ConfigError, match="patience needs mentions"):
+        replace(config, dev=())
+    with pytest.raises(ConfigError, match="patience is -1"):
+        replace(config, patience=-1)
+
+
+@pytest.mark.parametrize("changes", [{"loss": "triplet"}, {"bf16": True}, {"loss": "hinge"}])
+def test_other_losses_and_precisions_learn_too(
+    world: World, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    base = settings(world, tmp_path / "out")
+    if changes.get("loss") == "hinge":
+        with pytest.raises(ConfigError, match="loss is 'hinge'"):
+            replace(base, **changes)
+        return
+    train_retriever(replace(base, **changes))
+    known = [e for e in read_examples([world.dev]) if e.gold.startswith("E")]
+    assert first_choices(tmp_path / "out", known) > 0.9
+
+
+def test_descriptions_alone_have_vectors_that_are_learnt(world: World, tmp_path: Path) -> None:
+    views = ("name", "aliases", "description")
+    config = replace(
+        settings(world, tmp_path / "out"),
+        encoder=replace(SIZES, views=views),
+        keep_rounds=True,
+        questions=(world.mentions,),
+    )
+    train_retriever(config)
+    for folder in (tmp_path / "out", tmp_path / "out.round0", tmp_path / "out.round1"):
+        assert DualEncoder.load(folder).config.views == views
+    model = DualEncoder.load(tmp_path / "out")
+    table = EntityTable.of(model, entities())
+    assert table.rows.tolist() == [row for row in range(16) for _ in range(3)]
+    bare = model.encode_entities([entity_inputs(e, ("description",))[0] for e in entities()])
+    asked = [e for e in read_examples([world.dev]) if e.gold.startswith("E")]
+    queries = model.encode_mentions([mention_input(e.text, e.start, e.end) for e in asked])
+    # two descriptions, one for rivers and one for singers, and the name of each mention is of both
+    topics = [int((queries[i] @ bare.T).argmax()) % 2 for i in range(len(asked))]
+    right = [topic == int(e.gold[1:]) % 2 for topic, e in zip(topics, asked, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_embeddings_are_taken_over(world: World, tmp_path: Path) -> None:
+    encoder().save(tmp_path / "other")
+    given = DualEncoder.load(tmp_path / "other").state_dict()["mentions.embedder.table.weight"]
+    sizes = replace(encoder().config, sharing="ade-fte")
+    config = replace(
+        settings(world, tmp_path / "out"),
+        embeddings=tmp_path / "other",
+        encoder=sizes,
+        first_epochs=1,
+        rounds=1,
+    )
+    train_retriever(config)
+    found = DualEncoder.load(tmp_path / "out").state_dict()
+    for tower in ("mentions", "entities"):
+        torch.testing.assert_close(
+            found[f"{tower}.embedder.table.weight"], given, atol=0.01, rtol=0.01
+        )
+    with pytest.raises(ConfigError, match="a table of"):
+        train_retriever(replace(config, encoder=SIZES, out=tmp_path / "never"))
+
+
+def test_examples_without_noise(world: World, tmp_path: Path) -> None:
+    config = replace(settings(world, tmp_path), mentions=(), n_composed=300, n_aliases=300)
+    rows = {entity.id: row for row, entity in enumerate(entities())}
+    names = {name for entity in entities() for name in surfaces(entity)}
+    clean = training_sets(replace(config, noise=False), entities(), rows)
+    assert len(clean) == 2
+    for examples in clean:
+        assert {e.text[e.start : e.end] for e in examples} == names
+    for examples in training_sets(config, entities(), rows):
+        assert {e.text[e.start : e.end] for e in examples} - names
+
+
+def test_distant_mentions(world: World, tmp_path: Path) -> None:
+    """Two bear each name of the text; one bearer of each is related to one of the other."""
+    texts, relations = tmp_path / "texts.jsonl", tmp_path / "relations.jsonl"
+    write_lines(texts, [{"id": "p", "text": "In Dover they met Avon, and not Elba."}])
+    fact: dict[str, object] = {
+        "head": "E0",
+        "property": "P1",
+        "name": "near",
+        "tail": "E7",
+        "source": ["a"],
+    }
+    write_lines(relations, [fact])
+    config = replace(
+        settings(world, tmp_path / "out"),
+        mentions=(),
+        relations=relations,
+        unlabelled=(texts,),
+        n_distant=5,
+        n_composed=0,
+        n_aliases=0,
+    )
+    rows = {entity.id: row for row, entity in enumerate(entities())}
+    (found,) = training_sets(config, entities(), rows)
+    assert {(e.text[e.start : e.end], e.gold) for e in found} == {("Dover", "E7"), ("Avon", "E0")}
 
 
 def test_without_dev_the_last_round_is_kept(world: World, tmp_path: Path) -> None:
