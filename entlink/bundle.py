@@ -6,6 +6,7 @@
     reranker/       the cross-encoder, a Hugging Face folder
     detector/       the recogniser, a spaCy pipeline
     decision.json   calibration and thresholds
+    index.json      how vectors are searched, if not one by one (docs/scale.md)
     MODEL_CARD.md   what it was trained on and how good it is
 
 Vectors and index follow from these; they are made at first use and kept in the user's cache folder.
@@ -26,6 +27,7 @@ from pathlib import Path, PurePosixPath
 import entlink
 from entlink.errors import BundleError, InputError, reason
 from entlink.kb.store import KnowledgeBase
+from entlink.retrieve.index_config import CONFIG_NAME, NAMES, IndexConfig
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ FORMAT = 1
 BUILTIN = "builtin"
 MANIFEST = "manifest.json"
 _REQUIRED = ("kb.sqlite", "retriever/config.json", "retriever/weights.safetensors", "decision.json")
-_BLOCK = 1 << 20
+_LARGE = 64 << 20  # bytes; a file of so many is read once, and again only if it is another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,15 @@ def open_bundle(name_or_path: str | Path | None = None) -> Bundle:
             f"{name_or_path or path}: no bundle of this name and no folder with a {MANIFEST}; "
             f"use {BUILTIN!r}, or make one with 'entlink bundle create'"
         )
-    return verify_bundle(path)
+    return verify_bundle(path, afresh=False)
 
 
-def verify_bundle(path: Path) -> Bundle:
-    """Compare every file with the manifest; returns the bundle or raises BundleError."""
+def verify_bundle(path: Path, *, afresh: bool = True) -> Bundle:
+    """Compare every file with the manifest; returns the bundle or raises BundleError.
+
+    Unless ``afresh``, large files that were compared before, and have not been touched since, are
+    not read again.
+    """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         version = manifest["format"]
@@ -116,7 +122,7 @@ def verify_bundle(path: Path) -> Bundle:
         file = path / name
         if not file.is_file():
             raise BundleError(f"{file}: missing; copy the bundle again")
-        if file.stat().st_size != n_bytes or file_digest(file) != digest:
+        if file.stat().st_size != n_bytes or _digest(file, afresh) != digest:
             raise BundleError(f"{file}: not what the bundle's manifest says; copy the bundle again")
     return Bundle(path, {name: digest for name, (_, digest) in files.items()})
 
@@ -125,6 +131,24 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(file: Path, afresh: bool) -> str:
+    """SHA-256 of a file; of a large one it is noted in the cache, for its size and times."""
+    found = file.stat()
+    if found.st_size < _LARGE or afresh:
+        return file_digest(file)
+    state = f"{file.resolve()}\n{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    noted = cache_dir() / "checked" / hashlib.sha256(os.fsencode(state)).hexdigest()
+    try:
+        return noted.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        digest = file_digest(file)
+    noted.parent.mkdir(exist_ok=True)
+    temporary = noted.with_name(f"{noted.name}.{os.getpid()}.tmp")
+    temporary.write_text(digest, encoding="ascii")
+    os.replace(temporary, noted)
+    return digest
 
 
 def write_manifest(path: Path) -> Bundle:
@@ -145,12 +169,20 @@ def write_manifest(path: Path) -> Bundle:
     return verify_bundle(path)
 
 
-def create_bundle(kb: Path, like: str | Path | None, out: Path) -> Bundle:
+def create_bundle(
+    kb: Path, like: str | Path | None, out: Path, *, index: IndexConfig | None = None
+) -> Bundle:
     """A bundle of this knowledge base and that bundle's models; nothing is trained.
 
-    ``out`` must not exist yet; it appears whole or not at all.
+    ``index`` is how its vectors are to be searched, if not as in that bundle. ``out`` must not
+    exist yet; it appears whole or not at all.
     """
     base = open_bundle(like)
+    if index is not None and index.factory not in NAMES:
+        from entlink.retrieve.index import check_factory
+
+        sizes = json.loads((base.path / "retriever/config.json").read_text(encoding="utf-8"))
+        check_factory(index.factory, dim=int(sizes["vector"]))
     source = KnowledgeBase.open(kb).path
     if out.exists():
         raise InputError(f"{out}: exists already; name a folder that does not")
@@ -163,6 +195,10 @@ def create_bundle(kb: Path, like: str | Path | None, out: Path) -> Bundle:
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(base.path / name, made / name)
         shutil.copyfile(source, made / "kb.sqlite")
+        if index is not None:
+            (made / CONFIG_NAME).unlink(missing_ok=True)
+            if not index.is_exact:
+                (made / CONFIG_NAME).write_text(index.dump(), encoding="utf-8")
         write_manifest(made)
         os.replace(made, out)
     return verify_bundle(out)

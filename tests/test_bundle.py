@@ -26,10 +26,11 @@ from entlink.bundle import (
     verify_bundle,
     write_manifest,
 )
-from entlink.errors import BundleError, EntlinkError, InputError
+from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.kb.build import build_kb
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
+from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
 from tests.tiny import make_bundle
 
 FILES = [
@@ -319,3 +320,46 @@ def test_a_read_only_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("ENTLINK_CACHE", str(tmp_path / "cache"))
     assert cache_dir().name.startswith("entlink-")
+
+
+def test_a_bundle_says_how_it_is_searched(original: Bundle, tmp_path: Path) -> None:
+    def created(name: str, like: Path, index: IndexConfig | None) -> Bundle:
+        return create_bundle(original.path, like, tmp_path / name, index=index)
+
+    wanted = IndexConfig("HNSW8,SQ8", "efSearch=64")
+    first = created("first", original.path, wanted)
+    assert IndexConfig.load(first.path / CONFIG_NAME) == wanted and first.has(CONFIG_NAME)
+    assert created("like it", first.path, None).has(CONFIG_NAME)
+    for name, index in (("plain", None), ("flat", IndexConfig())):
+        assert not created(name, original.path, index).has(CONFIG_NAME)
+    assert not created("flat again", first.path, IndexConfig()).has(CONFIG_NAME)
+    with pytest.raises(ConfigError, match="try flat, hnsw or ivfpq"):
+        created("none", original.path, IndexConfig("IVFFF"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_large_files_are_read_once_and_again_when_touched(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTLINK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(bundles, "_LARGE", 1 << 10)
+    read: list[str] = []
+    digest = bundles.file_digest
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr(bundles, "file_digest", counted)
+    first = open_bundle(copied)
+    assert "kb.sqlite" in read
+    read.clear()
+    assert open_bundle(copied) == first
+    assert "kb.sqlite" not in read and "decision.json" in read  # the one is large, the other small
+    assert verify_bundle(copied) == first and "kb.sqlite" in read
+    data = bytearray((copied / "kb.sqlite").read_bytes())
+    data[-1] ^= 1
+    (copied / "kb.sqlite").write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(BundleError, match="not what the bundle's manifest says"):
+            open_bundle(copied)

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from entlink.bundle import Bundle, write_manifest
+from entlink.bundle import Bundle, create_bundle, write_manifest
 from entlink.encode.dual import DualEncoder
+from entlink.errors import ConfigError
 from entlink.inputs import mention_input
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
+from entlink.records import Entity
 from entlink.retrieve.dense import Retrieved, SurfaceVectors
-from entlink.vectors import load_retriever
-from tests.tiny import encoder, make_bundle
+from entlink.retrieve.index_config import IndexConfig
+from entlink.retrieve.shards import Part, Shards
+from entlink.vectors import load_retriever, make_vectors
+from tests.tiny import ENTITIES, encoder, make_bundle
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -152,3 +158,95 @@ def test_two_processes_that_start_at_once(bundle: Bundle, cache: Path) -> None:
     expected = retrieve(bundle)
     assert found == [(expected.rows.tolist(), expected.cosines.tolist())] * 2
     assert len(folders(cache)) == 1
+
+
+# -- approximate indexes --------------------------------------------------------------------------
+
+APPROXIMATE = [
+    "index.faiss",
+    "index.json",
+    "rows.npy",
+    "scales.npy",
+    "vectors.npy",
+    "word_ends.npy",
+    "words.npy",
+]
+COLUMNS = ["degree.npy", "popularity.npy"]
+
+
+HNSW = IndexConfig("HNSW8,SQ8", "efSearch=64")
+
+
+@pytest.fixture
+def hnsw(bundle: Bundle, tmp_path: Path) -> Bundle:
+    return create_bundle(bundle.path, bundle.path, tmp_path / "hnsw", index=HNSW)
+
+
+def test_an_approximate_index_finds_the_same(bundle: Bundle, hnsw: Bundle, cache: Path) -> None:
+    exact = cosines(bundle)
+    for _ in range(2):  # made, then mapped
+        assert cosines(hnsw) == pytest.approx(exact, abs=0.005)
+    flat, other = folders(cache)
+    assert sorted(file.name for file in other.iterdir()) == sorted(APPROXIMATE + COLUMNS)
+    assert flat.name == other.name.rpartition("-")[0]
+    kb = KnowledgeBase.open(hnsw.path)
+    load_retriever(hnsw, kb)
+    assert isinstance(kb.popularity, np.memmap) and isinstance(kb.degree, np.memmap)
+    for kept, read in zip((kb.popularity, kb.degree), columns(bundle), strict=True):
+        np.testing.assert_array_equal(kept, read)
+
+
+def cosines(bundle: Bundle) -> dict[int, float]:
+    """Of every entity, for there are fewer than are asked for."""
+    retriever = load_retriever(bundle, KnowledgeBase.open(bundle.path))
+    (found,) = retriever.retrieve([mention_input(TEXT, 0, 6)], k=100)
+    assert (np.diff(found.cosines) <= 0).all()
+    return dict(zip(found.rows.tolist(), found.cosines.tolist(), strict=True))
+
+
+def columns(bundle: Bundle) -> list[NDArray[np.generic]]:
+    kb = KnowledgeBase.open(bundle.path)
+    return [kb.popularity, kb.degree]
+
+
+def test_edits_and_parts_of_it(bundle: Bundle, hnsw: Bundle, cache: Path) -> None:
+    def told(of: Bundle) -> list[set[str]]:
+        kb = LiveKnowledgeBase.open_with(of.path, of.path.with_name(f"{of.path.name} edits"))
+        retriever = load_retriever(of, kb)
+        kb.add(Entity("N1", "Novum", ("Jordan",), "a new town", popularity=2.0))
+        kb.remove("Q2")
+        chosen = np.zeros(len(kb.popularity), dtype=np.bool_)
+        chosen[list(kb.rows_of(["Q1", "Q3", "Q7", "N1"]).values())] = True
+        found = [r.retrieve([item], k=100)[0] for r in (retriever, retriever.within(chosen))]
+        assert kb.popularity[found[0].rows].shape == found[0].rows.shape
+        return [{entity.id for entity in kb.by_rows(f.rows.tolist())} for f in found]
+
+    item = mention_input(TEXT, 0, 6)
+    everything, part = told(hnsw)
+    assert everything == {entity.id for entity in ENTITIES} - {"Q2"} | {"N1"}
+    assert part == {"Q1", "Q3", "Q7", "N1"}
+    assert told(bundle) == [everything, part]
+
+
+@pytest.mark.parametrize("name", ["popularity.npy", "vectors.npy", "index.json"])
+def test_damage_is_mended(hnsw: Bundle, cache: Path, name: str) -> None:
+    first = retrieve(hnsw)
+    (folder,) = folders(cache)
+    (folder / name).unlink()
+    assert same(retrieve(hnsw), first)
+    assert (folder / name).exists()
+
+
+def test_parts_are_made_before_the_first_use(
+    bundle: Bundle, hnsw: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shards.__init__, "__kwdefaults__", {"size": 4})
+    (shards,) = {make_vectors(hnsw, part=Part(number, 2)) for number in (2, 1)}
+    assert folders(cache) == [shards] and len(list(shards.iterdir())) == 6
+    monkeypatch.setattr(DualEncoder, "encode_entities", None)  # all is there
+    folder = make_vectors(hnsw)
+    assert folders(cache) == [folder]
+    assert make_vectors(hnsw) == folder
+    assert make_vectors(hnsw, part=Part(1, 2)) == shards and not shards.exists()
+    with pytest.raises(ConfigError, match="flat index is made in one go"):
+        make_vectors(bundle, part=Part(1, 2))

@@ -199,9 +199,20 @@ class KnowledgeBase:
 
     def iterate(self, *, batch_size: int = 1000) -> Iterator[list[Entity]]:
         """All entities in row order, `batch_size` at a time."""
-        sql = f"SELECT {_COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
         for start in range(0, len(self), batch_size):
-            yield [_entity(row) for row in self._read(sql, [start, start + batch_size])]
+            yield self.between(start, start + batch_size)
+
+    def between(self, first: int, after: int) -> list[Entity]:
+        """The entities from row `first` to before row `after`, as they were built."""
+        sql = f"SELECT {_COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
+        return [_entity(row) for row in self._read(sql, [first, after])]
+
+    def take_columns(
+        self, popularity: npt.NDArray[np.float32], degree: npt.NDArray[np.int32]
+    ) -> None:
+        """Use arrays that were kept for `popularity` and `degree`, to spare reading all rows."""
+        if popularity.shape == degree.shape == (len(self),):
+            self._popularity, self._degree = popularity, degree
 
     @property
     def popularity(self) -> npt.NDArray[np.float32]:

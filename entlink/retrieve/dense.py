@@ -19,7 +19,7 @@ from entlink.errors import BundleError, reason
 from entlink.inputs import MentionInput, entity_inputs
 from entlink.kb.demonyms import countries_of
 from entlink.kb.store import AliasHit, KnowledgeBase
-from entlink.retrieve.index import VectorIndex
+from entlink.retrieve.index import VectorIndex, open_index
 from entlink.retrieve.words import NameMatch, NameWords
 
 _ENCODE_BATCH = 2048  # entities encoded at a time
@@ -89,7 +89,7 @@ class SurfaceVectors:
     @classmethod
     def open(cls, folder: Path) -> SurfaceVectors:
         """Map what ``save`` wrote. Raises BundleError if it is not whole."""
-        index = VectorIndex.open(folder / "index.faiss")
+        index = open_index(folder)
         try:
             rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
             words = NameWords.open(folder)
@@ -119,6 +119,7 @@ class SurfaceVectors:
 
     def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The positions of all surfaces of these entities."""
+        rows = rows.astype(self.rows.dtype)  # else all of them would be turned into the other
         starts = np.searchsorted(self.rows, rows)
         ends = np.searchsorted(self.rows, rows, side="right")
         ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
@@ -265,7 +266,8 @@ class Retriever:
             short = [
                 i
                 for i, positions in enumerate(nearest)
-                if len(np.unique(surfaces.rows_at(positions))) < k
+                if len(positions) == n_fetch  # else there are no more
+                and len(np.unique(surfaces.rows_at(positions))) < k
             ]
             if not short:
                 break

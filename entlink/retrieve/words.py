@@ -55,7 +55,7 @@ class NameWords:
     @classmethod
     def of(cls, names: Sequence[str]) -> NameWords:
         """Of these names, in order."""
-        split = [_hashed(name) for name in names]
+        split = [hashed_words(name) for name in names]
         ends = np.cumsum([len(words) for words in split], dtype=np.int64)
         return cls(np.asarray([w for words in split for w in words], dtype=np.uint32), ends)
 
@@ -85,7 +85,7 @@ class NameWords:
 
     def match(self, surface: str, places: NDArray[np.int64]) -> NameMatch:
         """How the surface's words lie in the names at these places."""
-        wanted = _hashed(surface)
+        wanted = hashed_words(surface)
         n = len(wanted)
         ends = self._ends[places]
         starts = np.where(places > 0, self._ends[np.maximum(places - 1, 0)], 0)
@@ -107,5 +107,6 @@ class NameWords:
         return NameMatch(found, share.astype(np.float32), begins)
 
 
-def _hashed(name: str) -> list[int]:
+def hashed_words(name: str) -> list[int]:
+    """CRC-32 of each word of a name as it is folded, in order."""
     return [zlib.crc32(word.encode()) for word in normalise(name).split()]
