@@ -190,6 +190,7 @@ def probe_of(config: DistilTraining, student: Student, table: EntityTable) -> Pr
     chance = random.Random(0)
     groups = {
         "dev": dev,
+        "test": data.read_examples(config.test),
         "train": chance.sample(seen, min(config.n_probed, len(seen))),
         "held_out": chance.sample(held_out, min(config.n_probed, len(held_out))),
     }

@@ -28,6 +28,7 @@ class DistilTraining:
     scores: Path  # a folder where candidates and the teacher's scores are kept
     student: Path | None = None  # the retriever that goes on learning; None: a fresh ``encoder``
     dev: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()  # measured beside dev, and used for nothing else
     views: tuple[Path, ...] = ()  # KBs with the same rows and other texts, to learn from both
     calibration: Path | None = None  # config of ``train calibration``, for accuracy at the end
     detector: Path | None = None  # labels the mentions as they will be in use

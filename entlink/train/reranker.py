@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from entlink.train.vocabulary import prune_vocabulary, shorten
 log = logging.getLogger(__name__)
 
 _BUCKET = 64  # lists sorted by length together, times the batch size
+Watch = Callable[[int, CrossEncoder], None]
 _LOSSES = {"list": list_or_nil, "binary": binary}
 
 
@@ -87,8 +88,11 @@ class Candidates:
     rows: tuple[int, ...]  # of wrong candidates, best first
 
 
-def train_reranker(config: RerankerTraining) -> dict[str, int]:
-    """Mine candidates, train, write a Hugging Face folder to ``config.out``; returns counts."""
+def train_reranker(config: RerankerTraining, *, watch: Watch | None = None) -> dict[str, int]:
+    """Mine candidates, train, write a Hugging Face folder to ``config.out``; returns counts.
+
+    ``watch`` is called after each step with its number and the encoder.
+    """
     if config.loss not in _LOSSES:
         raise ConfigError(f"loss is {config.loss!r}; it must be one of {', '.join(_LOSSES)}")
     torch.manual_seed(config.seed)
@@ -109,7 +113,7 @@ def train_reranker(config: RerankerTraining) -> dict[str, int]:
     if config.student is not None:
         model = keep_layers(model, n=config.student.layers)
     encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
-    _fit(config, encoder, lists, views)
+    _fit(config, encoder, lists, views, watch)
     encoder.save(config.out)
     return counts
 
@@ -176,6 +180,7 @@ def _fit(
     encoder: CrossEncoder,
     lists: Sequence[Candidates],
     views: Sequence[Sequence[Entity]],
+    watch: Watch | None,
 ) -> None:
     contexts = [pair_context(c.example.text, c.example.start, c.example.end) for c in lists]
     first = encoder.pairs.mentions(contexts)
@@ -210,7 +215,20 @@ def _fit(
     )
     checkpoint = config.out.with_name(config.out.name + ".checkpoint.safetensors")
     run = str(config) if config.student is None else f"{config} {config.student}"
-    fit(encoder.model, loss_at, loop, title="reranker", checkpoint=checkpoint, run=run)
+    after_step = None if watch is None else partial(_told, watch, encoder)
+    fit(
+        encoder.model,
+        loss_at,
+        loop,
+        title="reranker",
+        checkpoint=checkpoint,
+        run=run,
+        after_step=after_step,
+    )
+
+
+def _told(watch: Watch, encoder: CrossEncoder, step: int) -> None:
+    watch(step, encoder)
 
 
 def _list_loss(
