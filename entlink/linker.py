@@ -90,7 +90,7 @@ class Linker:
         from entlink.backends import load_reranker
 
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-        chosen = _device(device, threads)
+        chosen = choose_device(device, threads)
         kb = LiveKnowledgeBase.open_with(opened.path, opened.edits)
         reranker = load_reranker(opened, kb, backend=backend, device=chosen)
         decision = decide.Decision.load(opened.path / "decision.json")
@@ -356,7 +356,11 @@ def _checked(document: Document) -> Sequence[Mention] | None:
     return sorted(document.mentions, key=lambda m: (m.start, m.end))
 
 
-def _device(name: str, threads: int | None) -> str:
+def choose_device(name: str, threads: int | None) -> str:
+    """The device of this name, "auto" for the best there is; limits the threads, if any are named.
+
+    Raises ConfigError for a device that is not there.
+    """
     import torch
 
     from entlink.retrieve.index import use_threads

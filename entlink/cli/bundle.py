@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from entlink.cli.options import quiet_option, threads_option
+from entlink.cli.options import device_option, quiet_option, threads_option
 
 
 @click.group("bundle", short_help="Make or check a bundle.")
@@ -37,20 +37,36 @@ def command() -> None:
     metavar="DIR",
     help="Where to put the new bundle.",
 )
+@click.option(
+    "--index",
+    metavar="INDEX",
+    help="flat, hnsw, ivfpq, or a faiss factory; also with settings, as 'ivfpq; nprobe=64'.  "
+    "[default: as --like, flat]",
+)
 @click.option("--no-check", is_flag=True, help="Do not look at how well it can be linked to.")
 @threads_option
 @quiet_option
 def create(
-    kb: Path | None, like: str | None, out: Path, no_check: bool, threads: int | None, quiet: bool
+    kb: Path | None,
+    like: str | None,
+    out: Path,
+    index: str | None,
+    no_check: bool,
+    threads: int | None,
+    quiet: bool,
 ) -> None:
     """Index the knowledge base in --kb with the models of --like; nothing is trained.
 
-    At the end it says what could be mended in the knowledge base: names that several entities
-    share, entities without a description, and whether entities are found again by their names.
+    With a flat index every vector is compared, which suits up to some 100,000 entities; hnsw and
+    ivfpq are approximate. At the end it says what could be mended in the knowledge base: names that
+    several entities share, entities without a description, and whether entities are found again by
+    their names.
     """
     from entlink.bundle import create_bundle, open_bundle
+    from entlink.retrieve.index_config import IndexConfig
 
-    opened = create_bundle(kb or open_bundle(like).path, like, out)
+    chosen = IndexConfig.parse(index) if index else None
+    opened = create_bundle(kb or open_bundle(like).path, like, out, index=chosen)
     click.echo(f"{out}: made; use it with: entlink link --bundle {out} FILE")
     if not (no_check or quiet):
         from entlink.linker import Linker
@@ -59,6 +75,31 @@ def create(
         quality = check_quality(Linker.load(opened, device="cpu", threads=threads))
         for line in quality.lines():
             click.echo(line, err=True)
+
+
+@command.command("index", short_help="Make a bundle's vectors before their first use.")
+@click.argument("bundle", metavar="DIR")
+@click.option("--part", metavar="I/N", help="Only the I-th of N parts; the others elsewhere.")
+@device_option
+@threads_option
+def index(bundle: str, part: str | None, device: str, threads: int | None) -> None:
+    """Encode the entities of the bundle in DIR, and index them, before it is first used.
+
+    A run that was killed goes on where it stood. Of an approximate index, processes or machines
+    that share the cache folder (ENTLINK_CACHE) may each encode a part; the last call is without
+    --part. The folder is printed.
+    """
+    import logging
+
+    from entlink.bundle import open_bundle
+    from entlink.linker import choose_device
+    from entlink.retrieve.shards import Part
+    from entlink.vectors import make_vectors
+
+    logging.getLogger("entlink").setLevel(logging.INFO)
+    chosen = Part.parse(part) if part else None
+    opened = open_bundle(bundle)
+    click.echo(make_vectors(opened, part=chosen, device=choose_device(device, threads)))
 
 
 @command.command("int8", short_help="Make the reranker's eight-bit version.")
