@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from entlink.linker import Linker
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples in every run, however slow the machine, so that a test fails because of a change
+# and not by chance. HYPOTHESIS_PROFILE=search looks at other examples each time.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("search"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
 @pytest.fixture(scope="session")

@@ -178,9 +178,9 @@ def test_a_hundred_thousand_mentions_take_no_time() -> None:
         Mention(20 * i, 20 * i + 6, "Michael Jordan" if i % 2 else "Jordan", "PER")
         for i in range(100_000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     found = with_full_names(many)
-    assert time.perf_counter() - started < 20  # one by one it would be many minutes
+    assert time.process_time() - started < 20  # one by one it would be many minutes
     assert sum(m.full_name == "Michael Jordan" for m in found) == 50_000
 
 

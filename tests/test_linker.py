@@ -311,9 +311,9 @@ def test_five_megabytes(linker: Linker) -> None:
     story = "We went on. Then Prince saw Jordan near Paris and was glad of it. "
     text = (story + "incomprehensibilities " * 1000) * 230
     assert len(text.encode()) > 5_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     (document,) = linker.link(text)
-    assert time.perf_counter() - started < 300  # on a busy machine; alone it is some ten seconds
+    assert time.process_time() - started < 300  # some ten seconds; what grows faster takes hours
     check(document, linker)
     assert [link.mention.text for link in document.links] == ["Prince", "Jordan", "Paris"] * 230
 

@@ -22,7 +22,7 @@ from entlink.corpus import link_corpus
 from entlink.corpus.items import BATCH_DOCUMENTS, SHARD_BATCHES
 from entlink.corpus.readers import read_documents
 from entlink.records import Document
-from tests.corpus.endurance import compose, names_of
+from tests.corpus.composed import compose, names_of
 
 
 def loop_and_batches(
@@ -91,7 +91,7 @@ def main() -> None:
             rows = [json.dumps({"id": i, "text": text}) for i, text in enumerate(texts)]
             source.write_text("\n".join(rows), encoding="utf-8")
         else:
-            compose(source, arguments.documents, names_of(arguments.bundle))
+            compose(source, arguments.documents, names_of(arguments.bundle, n_names=5000))
             texts = [d.text for d in read_documents([str(source)])]
         some = texts[: max(40, len(texts) // 10)]
         loop, batches = loop_and_batches(some, arguments.bundle, reranker=reranker)

@@ -1,32 +1,66 @@
-"""The verdict of a long run: which samples are compared, and what the plot shows."""
+"""The verdict of a long run: which samples are compared, what is kept, and what the plot shows."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.corpus.endurance import Sample, plot, rate, rss_mb, tenths
+from entlink.corpus.job import Progress
+from entlink.corpus.shards import Counts
+from tests.corpus.composed import ONE, compose
+from tests.corpus.endurance import (
+    Sample,
+    Watch,
+    children,
+    cpu_s,
+    plot,
+    rate,
+    read_samples,
+    rss_mb,
+    tenths,
+)
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="it is read from /proc")
 
 
-def samples(n: int, *, slower: float = 1.0) -> list[Sample]:
-    """A shard of 256 documents a second; from the middle on slower."""
-    seconds, found = 0.0, []
+def samples(n: int, *, slower: float = 1.0, n_runs: int = 1) -> list[Sample]:
+    """A shard of 256 documents a second; from the middle on slower; each run loads for a minute."""
+    found: list[Sample] = []
+    seconds = 0.0
     for i in range(n):
+        run = i * n_runs // n
+        if not found or run != found[-1].run:
+            seconds = 60.0
         seconds += 1.0 if i < n // 2 else slower
-        found.append(Sample(seconds, 256 * (i + 1), 500.0))
+        found.append(Sample(run, seconds, 2 * seconds, 256 * (i + 1), 500.0))
     return found
 
 
 @pytest.mark.parametrize("n", [10, 19, 390])
-def test_the_second_tenth_and_the_last(n: int) -> None:
-    second, last = tenths(samples(n, slower=2.0))
-    assert second[0].n_documents == 256 * (n // 10 + 1)
-    assert second[-1].n_documents == 256 * (2 * (n // 10) + 1)
-    assert last[-1].n_documents == 256 * n
-    assert rate(second) == pytest.approx(256)
-    assert rate(last) == pytest.approx(128)
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_the_second_tenth_and_the_last(n: int, n_runs: int) -> None:
+    total = 256 * n
+    second, last = tenths(samples(n, slower=2.0, n_runs=n_runs))
+    assert 0.1 * total <= second[0].n_documents < 0.1 * total + 256
+    assert 0.2 * total - 256 < second[-1].n_documents <= 0.2 * total
+    assert 0.9 * total <= last[0].n_documents < 0.9 * total + 256
+    assert last[-1].n_documents == total
+    assert rate(second) == pytest.approx(128)
+    assert rate(last) == pytest.approx(64)
+    assert rate(last, by="seconds") == pytest.approx(128)
+
+
+def test_what_lies_between_two_runs_does_not_count() -> None:
+    found = samples(40, n_runs=4)
+    assert rate(found, by="seconds") == pytest.approx(256)
+    assert len(plot(found, "in four runs")) > 100
 
 
 def test_the_plot_is_a_picture() -> None:
@@ -35,6 +69,49 @@ def test_the_plot_is_a_picture() -> None:
     assert [len(line.get("points", "").split()) for line in lines] == [49, 49]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it is read from /proc")
-def test_memory_is_that_of_this_process_at_least() -> None:
+@linux
+def test_samples_of_an_interrupted_run_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    watch = Watch(path)
+    for n in (1, 2):
+        watch(Progress(Counts(n_documents=256 * n), 0, None, n_resumed=0))
+    path.write_text(path.read_text() + "[0, 1.5", encoding="utf-8")  # killed while it wrote
+    again = Watch(path)
+    again(Progress(Counts(n_documents=256), 0, None, n_resumed=256))
+    again(Progress(Counts(n_documents=512), 0, None, n_resumed=512))
+    again(Progress(Counts(n_documents=768), 0, None, n_resumed=512))
+    assert [(s.run, s.n_documents) for s in again.samples] == [(0, 256), (0, 512), (1, 768)]
+    assert read_samples(path) == again.samples
+
+
+@linux
+def test_memory_and_time_are_those_of_this_process_at_least() -> None:
     assert rss_mb() > 10
+    assert cpu_s() == pytest.approx(sum(os.times()[:2]), abs=1.0)
+
+
+@linux
+def test_children_are_counted_and_one_that_ended_does_no_harm() -> None:
+    code = "import time; print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout and process.stdout.readline()
+        assert process.pid in children(os.getpid())
+    finally:
+        process.kill()
+    deadline = time.monotonic() + 30
+    while process.pid in children(os.getpid()) and time.monotonic() < deadline:
+        rss_mb()  # it has no memory any more
+        process.poll()
+    assert process.wait() == -9
+
+
+def test_composed_documents_are_always_the_same(tmp_path: Path) -> None:
+    names = [f"Name {n}" for n in range(50)]
+    for file in ("a", "b"):
+        compose(tmp_path / file, 200, names, patterns=ONE)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    rows = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]
+    assert [row["id"] for row in rows] == list(range(200))
+    assert all(row["text"].count("Name ") == 1 for row in rows)
+    assert len({row["text"] for row in rows}) == 200

@@ -17,6 +17,7 @@ from entlink.corpus import Progress, link_corpus
 from entlink.corpus.engines import Processes, Worker
 from entlink.corpus.shards import LinkOptions, Setup
 from entlink.errors import EntlinkError
+from tests.corpus.endurance import children
 from tests.tiny import make_bundle
 
 pytestmark = pytest.mark.slow
@@ -25,6 +26,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def worker_processes() -> list[int]:
+    """The processes under this one that link shards, and no others that some test began."""
+    return [
+        process
+        for process in children(os.getpid())
+        if b"entlink.corpus.worker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +54,8 @@ def test_two_processes_write_what_one_does(bundle: Bundle, corpus: Path, tmp_pat
     workers: list[int] = []
 
     def kill_one(progress: Progress) -> None:
-        if not workers and sys.platform == "linux":  # the first part is there: kill its worker
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-            tasks = [p.read_text() for p in Path("/proc/self/task").glob("*/children")]
-            workers.extend(int(pid) for pid in {*children.split(), *" ".join(tasks).split()})
+        if not workers and sys.platform == "linux":  # the first part is there: kill a worker
+            workers.extend(worker_processes())
             os.kill(workers[0], signal.SIGKILL)
 
     both = link_corpus(
@@ -87,10 +95,15 @@ def test_a_shard_that_kills_its_workers_ends_the_run(bundle: Bundle) -> None:
                 process.kill()
             time.sleep(0.01)
 
-    killer = threading.Thread(target=kill_all)
+    process = worker._process
+    assert process is not None
+    process.kill()  # at once; those that replace it take a while to start, and the thread gets them
+    killer = threading.Thread(target=kill_all, daemon=True)
     killer.start()
-    with pytest.raises(EntlinkError, match="ended"):
-        worker.link(b"[]")
-    stop.set()
-    killer.join()
-    worker.end()
+    try:
+        with pytest.raises(EntlinkError, match="ended"):
+            worker.link(b"[]")
+    finally:
+        stop.set()
+        killer.join()
+        worker.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without room for actors, and three nodes with room for one each."""
+    """A head without room for actors; nodes are added by the tests."""
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # Ray kills where others fill memory
     made = cluster_utils.Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )
@@ -37,6 +40,17 @@ def cluster() -> Iterator[Any]:
     yield made
     ray.shutdown()
     made.shutdown()
+    monkeypatch.undo()
+
+
+def actors() -> dict[str, Any]:
+    """What the cluster knows of its actors; the public call for it needs the dashboard."""
+    found: dict[str, Any] = ray._private.state.actors()
+    return found
+
+
+def runs(actor: dict[str, Any]) -> bool:
+    return bool(actor["State"] == "ALIVE")
 
 
 def test_a_killed_node_changes_no_byte(
@@ -51,20 +65,23 @@ def test_a_killed_node_changes_no_byte(
     options: dict[str, Any] = {"bundle": bundle.path, "device": "cpu", "threads": 1}
     link_corpus(source, tmp_path / "local.jsonl", **options)
 
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+    nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1) for _ in range(3))}
     killed: list[Any] = []
 
     def kill_one(progress: Progress) -> None:
         if not killed:  # the first shards are there, others under way
-            killed.append(nodes.pop())
+            actor = next(a for a in actors().values() if runs(a))
+            killed.append(nodes.pop(actor["Address"]["NodeID"]))
             cluster.remove_node(killed[0], allow_graceful=False)
+            while runs(actors()[actor["ActorID"]]):  # else the others may do all before it is known
+                time.sleep(0.1)
 
     out = tmp_path / "ray.jsonl"
     summary = link_corpus(source, out, engine="ray", processes=3, on_progress=kill_one, **options)
     assert "an actor was lost" in caplog.text
     assert summary.n_documents == 2000
     assert out.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
-    for node in nodes:
+    for node in nodes.values():
         cluster.remove_node(node)
 
 

@@ -270,7 +270,8 @@ def test_killed_at_any_point(folder: Path, root: Path) -> None:
         command = [sys.executable, "-c", WRITER, str(folder), str(turn * 1000)]
         writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         assert writer.stdout
-        done.add(int(writer.stdout.readline()))
+        for _ in range(generator.randint(1, 5)):
+            done.add(int(writer.stdout.readline()))
         time.sleep(generator.uniform(0.0, 0.05))
         os.kill(writer.pid, signal.SIGKILL)
         rest = writer.stdout.read().split("\n")
@@ -285,8 +286,8 @@ def test_an_edit_takes_milliseconds(folder: Path) -> None:
     kb.add(Entity("N0", "first"))
     seconds = []
     for n in range(20):
-        started = time.perf_counter()
+        started = time.process_time()
         kb.add(replace(BASE[2], id=f"N-{n}", name=f"Lutetia {n}"))
         assert reader.by_aliases([f"Lutetia {n}"])[f"Lutetia {n}"]
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.05  # the least: other work only ever adds
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 0.05  # of the processor, and the least: whatever else it has to do

@@ -137,7 +137,7 @@ def test_many_surfaces_and_rows_in_one_call(tmp_path: Path) -> None:
     assert kb.rows_of([f"E{i}" for i in range(2500)]) == {f"E{i}": i for i in range(2500)}
 
 
-# neither empty nor with control characters: a build refuses or removes those (tests/kb/test_check.py)
+# neither empty nor with control characters: a build refuses or removes those (see test_check.py)
 NAME = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=4
 ).filter(str.strip)
