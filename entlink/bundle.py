@@ -35,6 +35,8 @@ FORMAT = 1
 BUILTIN = "builtin"
 MANIFEST = "manifest.json"
 _REQUIRED = ("kb.sqlite", "retriever/config.json", "retriever/weights.safetensors", "decision.json")
+PARTS = ("retriever", "reranker", "detector", "decision.json")
+_OPTIONAL = ("reranker", "detector")
 _LARGE = 64 << 20  # bytes; a file of so many is read once, and again only if it is another one
 
 
@@ -170,14 +172,21 @@ def write_manifest(path: Path) -> Bundle:
 
 
 def create_bundle(
-    kb: Path, like: str | Path | None, out: Path, *, index: IndexConfig | None = None
+    kb: Path,
+    like: str | Path | None,
+    out: Path,
+    *,
+    index: IndexConfig | None = None,
+    parts: Mapping[str, Path | None] | None = None,
 ) -> Bundle:
     """A bundle of this knowledge base and that bundle's models; nothing is trained.
 
-    ``index`` is how its vectors are to be searched, if not as in that bundle. ``out`` must not
-    exist yet; it appears whole or not at all.
+    ``index`` is how its vectors are to be searched, if not as in that bundle. ``parts`` (see
+    ``PARTS``) take the place of that bundle's; a None leaves one out. ``out`` must not exist yet;
+    it appears whole or not at all.
     """
     base = open_bundle(like)
+    parts = _checked(parts or {})
     if index is not None and index.factory not in NAMES:
         from entlink.retrieve.index import check_factory
 
@@ -190,10 +199,7 @@ def create_bundle(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         made = Path(folder) / "bundle"
         made.mkdir()
-        for name in base.files:
-            if name not in ("kb.sqlite", "MODEL_CARD.md"):
-                (made / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(base.path / name, made / name)
+        _copy_parts(base, parts, made)
         shutil.copyfile(source, made / "kb.sqlite")
         if index is not None:
             (made / CONFIG_NAME).unlink(missing_ok=True)
@@ -202,6 +208,37 @@ def create_bundle(
         write_manifest(made)
         os.replace(made, out)
     return verify_bundle(out)
+
+
+def _copy_parts(base: Bundle, parts: Mapping[str, Path | None], made: Path) -> None:
+    """All but the knowledge base, from ``base`` unless it is among ``parts``."""
+    sources = {n: base.path / n for n in base.files if n.split("/")[0] not in parts}
+    for top, part in parts.items():
+        if part is not None and part.is_dir():
+            sources |= {f"{top}/{f.relative_to(part)}": f for f in part.rglob("*") if f.is_file()}
+        elif part is not None:
+            sources[top] = part
+    for name, source in sources.items():
+        if name not in ("kb.sqlite", "MODEL_CARD.md"):
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, made / name)
+
+
+def _checked(parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
+    """They exist, and the decision is one for the retriever; InputError if not."""
+    for name, part in parts.items():
+        if name not in PARTS:
+            raise InputError(f"{name!r} is no part of a bundle; there are {', '.join(PARTS)}")
+        if part is None and name not in _OPTIONAL:
+            raise InputError(f"a bundle needs its {name}; leave out {' or '.join(_OPTIONAL)} only")
+        if part is not None and not (part.is_file() if "." in name else part.is_dir()):
+            raise InputError(f"{part}: no such {'file' if '.' in name else 'folder'}; check it")
+    if parts.get("retriever") and not parts.get("decision.json"):
+        raise InputError(
+            "a decision is fitted for one retriever; give the decision of this one too, which "
+            "'entlink distill' or 'entlink train calibration' makes"
+        )
+    return parts
 
 
 def cache_dir() -> Path:

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,14 @@ from entlink.bundle import (
     verify_bundle,
     write_manifest,
 )
+from entlink.decide import Decision
 from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.kb.build import build_kb
 from entlink.kb.store import KnowledgeBase
-from entlink.records import Entity
+from entlink.linker import Linker
+from entlink.records import Document, Entity, Mention
 from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
-from tests.tiny import make_bundle
+from tests.tiny import DECISION, encoder, make_bundle
 
 FILES = [
     "MODEL_CARD.md",
@@ -232,6 +235,49 @@ def test_a_bundle_of_another_kb_and_the_same_models(
     assert [e.id for e in KnowledgeBase.open(out).by_rows([0, 1])] == ["X1", "X2"]
     assert [path.name for path in out.parent.iterdir()] == ["bundle"]
     assert made.index_digest != original.index_digest
+
+
+def test_a_bundle_with_another_retriever_and_no_reranker(
+    original: Bundle, other_kb: Path, tmp_path: Path
+) -> None:
+    encoder(seed=9).save(tmp_path / "student")
+    decision = replace(DECISION, nil_threshold=0.01, final=Decision.blank().final)
+    decision.save(tmp_path / "student.json")
+    parts = {
+        "retriever": tmp_path / "student",
+        "decision.json": tmp_path / "student.json",
+        "reranker": None,
+    }
+    made = create_bundle(other_kb, original.path, tmp_path / "bundle", parts=parts)
+    assert not made.has("reranker") and open_bundle(made.path) == made
+    assert Decision.load(made.path / "decision.json") == decision
+    for name in ("config.json", "weights.safetensors"):
+        expected = (tmp_path / "student" / name).read_bytes()
+        assert (made.path / "retriever" / name).read_bytes() == expected
+    mention = Mention(0, 9, "Somewhere")
+    (linked,) = Linker.load(made).link([Document("d", "Somewhere.", (mention,))])
+    assert [link.entity_id for link in linked.links] == ["X1"]
+    assert linked.links[0].candidates[0].reranker_score is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"retriever": "."}, "a decision is fitted for one retriever"),
+        ({"retriever": ".", "decision.json": None}, "a bundle needs its decision.json"),
+        ({"retriever": "none", "decision.json": "d.json"}, "none: no such folder"),
+        ({"decision.json": "d.json"}, "d.json: no such file"),
+        ({"engine": None}, "'engine' is no part of a bundle"),
+    ],
+)
+def test_parts_that_do_not_fit(
+    original: Bundle, other_kb: Path, tmp_path: Path, parts: dict[str, str | None], message: str
+) -> None:
+    given = {name: None if part is None else tmp_path / part for name, part in parts.items()}
+    with pytest.raises(InputError, match=message) as caught:
+        create_bundle(other_kb, original.path, tmp_path / "bundle", parts=given)
+    one_line(caught)
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_is_never_overwritten(original: Bundle, other_kb: Path, tmp_path: Path) -> None:

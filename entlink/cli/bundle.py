@@ -43,6 +43,19 @@ def command() -> None:
     help="flat, hnsw, ivfpq, or a faiss factory; also with settings, as 'ivfpq; nprobe=64'.  "
     "[default: as --like, flat]",
 )
+@click.option(
+    "--retriever",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="This retriever in place of that of --like; with its --decision.",
+)
+@click.option(
+    "--decision",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="This decision.json in place of that of --like.",
+)
+@click.option("--no-reranker", is_flag=True, help="Without a reranker: quicker, less accurate.")
 @click.option("--no-check", is_flag=True, help="Do not look at how well it can be linked to.")
 @threads_option
 @quiet_option
@@ -51,6 +64,9 @@ def create(
     like: str | None,
     out: Path,
     index: str | None,
+    retriever: Path | None,
+    decision: Path | None,
+    no_reranker: bool,
     no_check: bool,
     threads: int | None,
     quiet: bool,
@@ -66,7 +82,12 @@ def create(
     from entlink.retrieve.index_config import IndexConfig
 
     chosen = IndexConfig.parse(index) if index else None
-    opened = create_bundle(kb or open_bundle(like).path, like, out, index=chosen)
+    parts = {"retriever": retriever, "decision.json": decision}
+    given: dict[str, Path | None] = {name: part for name, part in parts.items() if part}
+    if no_reranker:
+        given["reranker"] = None
+    source = kb or open_bundle(like).path
+    opened = create_bundle(source, like, out, index=chosen, parts=given)
     click.echo(f"{out}: made; use it with: entlink link --bundle {out} FILE")
     if not (no_check or quiet):
         from entlink.linker import Linker

@@ -29,6 +29,24 @@ def test_create_with_an_index_and_make_it_in_parts(
     assert "Prince" in capsys.readouterr().out
 
 
+def test_create_with_a_retriever_and_without_a_reranker(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retriever, decision = Path(bundle) / "retriever", Path(bundle) / "decision.json"
+    out = str(tmp_path / "quick")
+    parts = ["--retriever", str(retriever), "--no-reranker", "--no-check"]
+    assert run(["bundle", "create", "--like", bundle, "--out", out, *parts]) == 2
+    assert "a decision is fitted for one retriever" in capsys.readouterr().err
+    parts += ["--decision", str(decision)]
+    assert run(["bundle", "create", "--like", bundle, "--out", out, *parts]) == 0
+    names = {path.name for path in Path(out).iterdir()}
+    assert {"retriever", "decision.json", "kb.sqlite"} <= names and "reranker" not in names
+    assert run(["bundle", "verify", out]) == 0
+    capsys.readouterr()
+    assert run(["link", "--bundle", out, "--text", "Jordan met Prince."]) == 0
+    assert "Prince" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
