@@ -35,6 +35,13 @@ class FakeLinker:
 
     def __init__(self) -> None:
         self.kb = FakeKb()
+        self.part: tuple[list[str], list[str]] = ([], [])  # types, ids
+
+    def within(self, *, types: Sequence[str] = (), ids: Sequence[str] = ()) -> FakeLinker:
+        """One that links to the ids only; what types are it does not know."""
+        part = FakeLinker()
+        part.part = (list(types), list(ids))
+        return part
 
     def stream(
         self, documents: Iterable[Document], *, batch_size: int = 64, n_candidates: int = 10
@@ -50,6 +57,12 @@ class FakeLinker:
             yield LinkedDocument(id=document.id, text=document.text, links=links)
 
     def _link(self, mention: Mention) -> Link:
+        link = self._of_all(mention)
+        if link.entity_id in self.part[1] or not self.part[1]:
+            return link
+        return Link(mention=mention, entity_id=NIL, name="", probability=1.0, candidates=())
+
+    def _of_all(self, mention: Mention) -> Link:
         if mention.text == "Jordan":
             return link_to(mention, [(JORDAN, 0.7), (PLAYER, 0.2)])
         if mention.text == "Odd":

@@ -60,6 +60,13 @@ Show = Callable[[LinkedDocument, Item], None]
     "--candidates", type=click.IntRange(min=1), default=10, show_default=True, help="A mention."
 )
 @click.option("--no-reranker", is_flag=True, help="Leave out the slow model: faster, less good.")
+@click.option("--types", default="", metavar="ID,...", help="Link only to entities of these types.")
+@click.option(
+    "--ids",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Link only to the entities listed, an id a line.",
+)
 @click.option("--processes", type=click.IntRange(min=0), metavar="N", help="With --out FILE.")
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True)
 @click.option("--strict", is_flag=True, help="Stop at a document that cannot be read or linked.")
@@ -87,6 +94,8 @@ def command(
     backend: str,
     exact: bool,
     quiet: bool,
+    types: str,
+    ids: Path | None,
     **options: Any,
 ) -> int:
     """Find the names in texts and link each to an entry of the knowledge base, or to none.
@@ -110,12 +119,23 @@ def command(
     logging.getLogger("entlink").setLevel(logging.WARNING if quiet else logging.INFO)
     models = {"bundle": bundle, "device": device, "threads": threads}
     models |= {"backend": backend, "exact": exact}
+    options |= _part(types, ids)
     documents = [Document(f"text {n}", given) for n, given in enumerate(text, start=1)]
     if out not in (None, TO_STDOUT):
         return _to_file([*documents, *sources], Path(out), models, quiet=quiet, **options)
     if options["processes"] or options["engine"] != "local" or options["restart"]:
         raise click.UsageError("--processes, --engine and --restart need --out FILE")
     return _to_stdout(documents, sources, models, as_jsonl=out is not None, quiet=quiet, **options)
+
+
+def _part(types: str, ids: Path | None) -> dict[str, tuple[str, ...]]:
+    """The part of the KB that is linked to: types and ids, neither for all of it."""
+    from entlink.kb.importers.jsonl import read_ids
+
+    wanted = tuple(sorted(read_ids(ids))) if ids else ()
+    if ids and not wanted:
+        raise InputError(f"{ids}: no ids; write one a line")
+    return {"types": tuple(filter(None, map(str.strip, types.split(",")))), "ids": wanted}
 
 
 # -- a file: a run that can be resumed ------------------------------------------------------------
@@ -187,12 +207,16 @@ def _to_stdout(
     max_chars: int,
     candidates: int,
     no_reranker: bool,
+    types: tuple[str, ...],
+    ids: tuple[str, ...],
     strict: bool,
     **_: Any,
 ) -> int:
     started = time.perf_counter()
     found = list(chain.from_iterable(find_sources(list(sources))))
     linker = _loaded(models, reranker=not no_reranker)
+    if types or ids:
+        linker = linker.within(types=types, ids=ids)
     reader = CorpusReader(found, ReadOptions(text_column, id_column, max_chars))
     given: Iterator[Entry] = (Item(document, document.id) for document in documents)
     show = _show_jsonl if as_jsonl else _show_table(linker)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from entlink.corpus.engines import InProcess, Processes, n_cores
 from entlink.corpus.items import Entry, Item, SetAside
@@ -44,6 +44,8 @@ def link_corpus(
     id_column: str | None = None,
     n_candidates: int = 10,
     reranker: bool = True,
+    types: Sequence[str] = (),
+    ids: Sequence[str] = (),
     max_chars: int = MAX_CHARS,
     strict: bool = False,
     restart: bool = False,
@@ -60,6 +62,7 @@ def link_corpus(
         as the cluster has GPUs or, without any, cores). The bytes written are the same.
     text_column, id_column: of tables and JSONL; guessed if None; id "" for none.
     reranker: False leaves it out, which is faster and less good.
+    types, ids: link only to entities of these types (ids or names), only to these entities.
     strict: raise InputError for the first document that cannot be read or linked; otherwise such
         go to a file beside the sink (Summary.quarantine).
     restart: throw away what an unfinished run of this sink had done.
@@ -71,7 +74,7 @@ def link_corpus(
     check_out(out)
     read = ReadOptions(text_column, id_column, max_chars)
     entries, inputs = _entries(source, read, out)
-    options = LinkOptions(n_candidates, reranker, not is_jsonl(out), backend, exact)
+    options = LinkOptions(n_candidates, reranker, not is_jsonl(out), backend, exact, types, ids)
     chosen, opened = _engine(
         engine, processes, linker, bundle, device=device, threads=threads, options=options
     )
@@ -84,6 +87,8 @@ def link_corpus(
         "reranker": reranker,
         "backend": backend,
         "exact": exact,
+        "types": sorted(types),
+        "ids": sha256("\n".join(sorted(ids)).encode()).hexdigest() if ids else "all",
         "limit of characters": max_chars,
         "inputs": inputs,
     }
@@ -135,7 +140,7 @@ def _engine(
                 backend=options.backend,
                 exact=options.exact,
             )
-        chosen = linker if options.reranker else without_reranker(linker)
+        chosen = options.applied_to(linker)
         return InProcess(chosen, options), getattr(linker, "bundle", None)
     from entlink.bundle import open_bundle
 
@@ -149,13 +154,6 @@ def _engine(
     from entlink.corpus.ray import RayEngine
 
     return RayEngine(setup, n_actors=processes), opened
-
-
-def without_reranker(linker: LinksTexts) -> LinksTexts:
-    """A linker like this one that reads no pairs."""
-    without: Any = copy.copy(linker)
-    without.reranker = None
-    return cast("LinksTexts", without)
 
 
 def _entries(

@@ -6,6 +6,7 @@ each gzipped. It is the same whatever process or machine made it, but for the se
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
 import sqlite3
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -52,6 +53,18 @@ class LinkOptions:
     labels: bool = False  # of mentions, in the lines; for formats made from them
     backend: str = "auto"  # of the reranker
     exact: bool = False  # it reads every candidate
+    types: Sequence[str] = ()  # ids or names; only entities of one of them, if any are given
+    ids: Sequence[str] = ()  # only these entities, if any are given
+
+    def applied_to(self, linker: LinksTexts) -> LinksTexts:
+        """A linker like this one without what the options leave out."""
+        chosen: Any = linker
+        if self.types or self.ids:
+            chosen = chosen.within(types=self.types, ids=self.ids)
+        if not self.reranker:
+            chosen = copy.copy(chosen)
+            chosen.reranker = None
+        return cast("LinksTexts", chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +103,7 @@ class Setup:
                 f"{linker.bundle.path}: not the bundle that this run began with; every machine "
                 "and process needs the same one"
             )
-        if not self.options.reranker:
-            linker.reranker = None
-        return linker
+        return self.options.applied_to(linker)
 
 
 @dataclass(slots=True)

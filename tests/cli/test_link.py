@@ -156,6 +156,23 @@ def test_an_unknown_bundle_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err.startswith("entlink: nowhere: no such bundle")
 
 
+@pytest.mark.parametrize("out", [None, "links.jsonl"])
+def test_only_to_a_part_of_the_knowledge_base(
+    out: str | None, docs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ids").write_text("Q810\n\nQ1\n", encoding="utf-8")
+    to = [] if out is None else ["--out", str(tmp_path / out)]
+    options = ["--ids", str(tmp_path / "ids"), "--types", "country, Q5", "--quiet", *to]
+    assert run(["link", docs, *options]) == 0
+    said = capsys.readouterr().out if out is None else (tmp_path / out).read_text("utf-8")
+    assert "Q810" in said and "x:<1>" not in said
+    (tmp_path / "ids").write_text(" \n", encoding="utf-8")
+    assert run(["link", docs, *options, "--restart"] if out else ["link", docs, *options]) == 2
+    assert "no ids; write one a line" in capsys.readouterr().err
+    assert run(["link", docs, "--ids", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
 @pytest.fixture
 def bad(tmp_path: Path) -> str:
     path = tmp_path / "bad.txt"
