@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from entlink.detect.borders import mend
 from entlink.detect.gazetteer import Found, Gazetteer, Names
 from entlink.detect.recogniser import Recogniser, TokenSpan, mention_at, read_ordinary
+from entlink.detect.repeats import with_repeats
 from entlink.errors import ConfigError
 from entlink.records import Mention
 
@@ -49,7 +50,10 @@ class Detector:
             spans = [[(start, end) for start, end, _ in some] for some in recognised]
             found = self.gazetteer.find(docs, spans)
         return [
-            [mention_at(doc, *span) for span in resolve(mend(doc, some, names), _bare(names))]
+            [
+                mention_at(doc, *span)
+                for span in resolve(self._mended(doc, some, names), _bare(names))
+            ]
             for doc, some, names in zip(docs, recognised, found, strict=True)
         ]
 
@@ -60,7 +64,7 @@ class Detector:
             return found
         spans = [[(start, end) for start, end, _ in some] for some in found]
         names = self.gazetteer.find(docs, spans, windows=False)
-        return [mend(doc, some, n) for doc, some, n in zip(docs, found, names, strict=True)]
+        return [self._mended(doc, s, n) for doc, s, n in zip(docs, found, names, strict=True)]
 
     def named(self, docs: Sequence[Doc]) -> list[list[TokenSpan]]:
         """The gazetteer's spans of each doc, without labels; they may overlap."""
@@ -85,6 +89,10 @@ class Detector:
             ]
             labelled.append([_labelled(mention, characters) for mention in found])
         return labelled
+
+    def _mended(self, doc: Doc, recognised: Sequence[TokenSpan], names: Found) -> list[TokenSpan]:
+        ordinary = frozenset() if self.gazetteer is None else self.gazetteer.ordinary
+        return with_repeats(doc, mend(doc, recognised, names, ordinary=ordinary), ordinary=ordinary)
 
     def _recognised(self, docs: Sequence[Doc]) -> list[list[TokenSpan]]:
         return self.recogniser.token_spans(docs) if self.recogniser else [[] for _ in docs]

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from entlink.detect.shapes import Shape, headline_words, sentence_starts, shape_of
+from entlink.detect.shapes import (
+    Shape,
+    has_company,
+    headline_words,
+    sentence_starts,
+    shape_of,
+)
 from entlink.kb.aliases import normalise
+from entlink.kb.demonyms import countries_of
 from entlink.kb.store import AliasHit
 from entlink.records import Entity
 
@@ -42,7 +49,7 @@ class Found:
 class _Verdict:
     """What the knowledge base says of a surface."""
 
-    name: bool = False  # an entity bears it, written with a capital
+    name: bool = False  # an entity bears it, written with a capital; or it is of a place
     word: bool = False  # it is an ordinary word as well
 
 
@@ -63,7 +70,7 @@ class Gazetteer:
     ) -> None:
         self._names = names
         self._max_tokens = max_tokens
-        self._ordinary = ordinary  # words usually written small, casefolded
+        self.ordinary = ordinary  # words usually written small, casefolded
         self._verdicts: dict[str, _Verdict] = {}
         self._version = 0  # of the names that they are about
 
@@ -79,7 +86,7 @@ class Gazetteer:
         One lookup in the knowledge base for all docs together. Without ``windows`` only the second.
         """
         eligible = [
-            list(eligible_windows(doc, max_tokens=self._max_tokens, ordinary=self._ordinary))
+            list(eligible_windows(doc, max_tokens=self._max_tokens, ordinary=self.ordinary))
             if windows
             else []
             for doc in docs
@@ -110,14 +117,18 @@ class Gazetteer:
         new = sorted(surfaces - self._verdicts.keys())
         known = {surface: self._verdicts[surface] for surface in surfaces.difference(new)}
         if new:
-            hits = {s: h[:_MAX_BEARERS] for s, h in self._names.by_aliases(new).items()}
+            places = {surface: countries_of(surface) for surface in new}
+            asked = sorted({*new, *(place for many in places.values() for place in many)})
+            hits = {s: h[:_MAX_BEARERS] for s, h in self._names.by_aliases(asked).items()}
             rows = sorted({hit.row for found in hits.values() for hit in found})
             entities = dict(zip(rows, self._names.by_rows(rows), strict=True))
+            bearers = {s: [entities[hit.row] for hit in found] for s, found in hits.items()}
             for surface in new:
-                bearers = [entities[hit.row] for hit in hits[surface]]
+                named = any(_is_named(entity, surface) for entity in bearers[surface])
                 known[surface] = _Verdict(
-                    name=any(bears_as_name(entity, surface) for entity in bearers),
-                    word=any(is_word(entity, surface) for entity in bearers),
+                    name=named
+                    or any(bears_as_name(e, p) for p in places[surface] for e in bearers[p]),
+                    word=any(is_word(entity, surface) for entity in bearers[surface]),
                 )
             if len(self._verdicts) + len(new) > _CACHED:
                 self._verdicts = {}
@@ -150,6 +161,18 @@ def bears_as_name(entity: Entity, surface: str) -> bool:
     )
 
 
+def _is_named(entity: Entity, surface: str) -> bool:
+    """The same, but for an article that the entity can do without: "The United States"."""
+    if not bears_as_name(entity, surface):
+        return False
+    first, _, rest = surface.partition(" ")
+    return (
+        first.casefold() != "the"
+        or entity.name[:4].casefold() == "the "
+        or not bears_as_name(entity, rest)
+    )
+
+
 def is_word(entity: Entity, surface: str) -> bool:
     """Whether the entity is what an ordinary word means: its own name is written small."""
     return not shape_of(entity.name).capital and normalise(entity.name) == normalise(surface)
@@ -172,11 +195,13 @@ def eligible_windows(
         if not _may_start(shapes, weak, start):
             continue
         word = texts[start].casefold()
+        people = bool(countries_of(texts[start]))
+        sure = ordinary or word in firm or shape.coded or people
         if (
             _may_be_a_name(texts[start], shape)
             and word not in ordinary
-            and not (weak[start] and (shape.stop or not (ordinary or word in firm or shape.coded)))
-            and (loud[start] or not _has_company(shapes, start))
+            and not (weak[start] and (shape.stop or not sure))
+            and (loud[start] or people or not has_company(shapes, start))
         ):
             yield start, start + 1
         for end in range(start + 2, min(start + max_tokens, len(shapes)) + 1):
@@ -218,17 +243,6 @@ def _may_be_a_name(text: str, shape: Shape) -> bool:
     if not ((shape.spelt or shape.coded) and shape.capital) or shape.calendar:
         return False
     return not shape.stop or text in _STOP_NAMES
-
-
-def _has_company(shapes: Sequence[Shape], at: int) -> bool:
-    """Whether the next word on either side has a capital too."""
-    return any(
-        0 <= i < len(shapes)
-        and shapes[i].capital
-        and shapes[i].letter
-        and not (shapes[i].stop and i < at)  # "The Rangers", "In Texas"
-        for i in (at - 1, at + 1)
-    )
 
 
 def _breaks(shape: Shape, before: str) -> bool:

@@ -113,3 +113,15 @@ def headline_words(shapes: Sequence[Shape]) -> list[bool]:
                     loud[at] = True
             run = []
     return loud
+
+
+def has_company(shapes: Sequence[Shape], at: int) -> bool:
+    """Whether the next word on either side has a capital too, or is in capitals if this one is."""
+    return any(
+        0 <= i < len(shapes)
+        and shapes[i].capital
+        and shapes[i].letter
+        and (shapes[i].upper or not shapes[at].shouted)  # "Anna Bell BERLIN"
+        and not (shapes[i].stop and i < at)  # "The Rangers", "In Texas"
+        for i in (at - 1, at + 1)
+    )

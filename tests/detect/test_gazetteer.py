@@ -31,6 +31,10 @@ ENTITIES = (
     Entity("E17", "C++"),
     Entity("E18", "C#"),
     Entity("E19", "C"),
+    Entity("E20", "Iraq"),
+    Entity("E21", "The Hague", aliases=("Hague",)),
+    Entity("E22", "Kingdom", aliases=("The Kingdom",)),
+    Entity("E23", "NATO"),
 )
 
 
@@ -65,6 +69,16 @@ def found(nlp: Language, text: str, *ordinary: str) -> set[str]:
         ("the train to New\n\nYork", set()),
         ("C++ is old. He wrote it in C++ and in C#, not in C.", {"C++", "C#"}),
         ("in C #1 and in C#Corner", set()),
+        # peoples, wherever they stand, of places that are there
+        ("the Iraqi President met Cuban soldiers", {"Iraqi"}),
+        ("It rained. Iraqis went home.", {"Iraqis"}),
+        # articles that are part of the name, and those that are not
+        ("and so The Hague it was", {"The Hague", "Hague"}),
+        ("and so The Kingdom it was", {"Kingdom"}),
+        # words in capitals have company only of such
+        ("she asked NATO Secretary Anna Bell", {"NATO"}),
+        ("so Anna Bell NATO it was", {"NATO"}),
+        ("he saw NATO BASE there", set()),
     ],
 )
 def test_what_counts(nlp: Language, text: str, expected: set[str]) -> None:

@@ -183,6 +183,16 @@ def test_its_two_halves_together_are_the_detector(nlp: Language) -> None:
     assert mentions == _detector().detect(docs)
 
 
+def test_what_is_recognised_once_is_found_again(nlp: Language) -> None:
+    text = "Carla Voss of the club scored twice. It was late. Voss , 31 , left early."
+    doc = nlp.make_doc(text)
+    recogniser = _detector().recogniser
+    assert recogniser is not None
+    for detector in (_detector(), Detector(gazetteer=None, recogniser=recogniser)):
+        found = [(m.text, m.label) for m in detector.detect([doc])[0]]
+        assert found == [("Carla Voss", "PER"), ("Voss", "PER")]
+
+
 def test_label_given_labels_what_overlaps(recogniser: Recogniser, nlp: Language) -> None:
     doc = nlp.make_doc(TEXT)
     at = TEXT.index("Obama")
