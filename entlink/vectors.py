@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from entlink.bundle import Bundle, cache_dir
 from entlink.encode.dual import DualEncoder
 from entlink.errors import BundleError, ConfigError
-from entlink.inputs import entity_inputs
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
 from entlink.retrieve.live import LiveSurfaces
 from entlink.retrieve.shards import Part, Shards
@@ -37,11 +37,11 @@ def load_retriever(bundle: Bundle, kb: KnowledgeBase, *, device: str = "cpu") ->
     place = _Place(bundle)
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _retriever(kb, encoder, _open(place, kb, encoder))
+            return _retriever(bundle, kb, encoder, _open(place, kb, encoder))
         except BundleError as error:  # or another process found it damaged and removes it just now
             log.warning("%s: damaged (%s); making it again", place.folder, error)
             shutil.rmtree(place.folder, ignore_errors=True)
-    return _retriever(kb, encoder, _open(place, kb, encoder))
+    return _retriever(bundle, kb, encoder, _open(place, kb, encoder))
 
 
 def make_vectors(bundle: Bundle, *, part: Part | None = None, device: str = "cpu") -> Path:
@@ -68,7 +68,7 @@ def make_vectors(bundle: Bundle, *, part: Part | None = None, device: str = "cpu
 
 def encode_each(encoder: DualEncoder, entities: Sequence[Entity]) -> list[NDArray[np.float32]]:
     """The vectors of each entity, (n_surfaces, d): what an edit of a knowledge base carries."""
-    items = [entity_inputs(entity) for entity in entities]
+    items = [encoder.inputs_of(entity) for entity in entities]
     joined = encoder.encode_entities([item for many in items for item in many])
     return np.split(joined, np.cumsum([len(many) for many in items])[:-1])
 
@@ -86,11 +86,15 @@ class _Place:
         self.folder = cache_dir() / name
 
 
-def _retriever(kb: KnowledgeBase, encoder: DualEncoder, surfaces: SurfaceVectors) -> Retriever:
+def _retriever(
+    bundle: Bundle, kb: KnowledgeBase, encoder: DualEncoder, surfaces: SurfaceVectors
+) -> Retriever:
+    hybrid = Hybrid.open(RetrievalConfig.load(bundle.path), kb, cache_dir())
     if not isinstance(kb, LiveKnowledgeBase):
-        return Retriever(kb, encoder, surfaces)
+        return Retriever(kb, encoder, surfaces, hybrid=hybrid)
     kb.encode = partial(encode_each, encoder)
-    return Retriever(kb, encoder, LiveSurfaces(surfaces, kb))
+    live = LiveSurfaces(surfaces, kb, views=encoder.config.views)
+    return Retriever(kb, encoder, live, hybrid=hybrid)
 
 
 def _open(place: _Place, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:

@@ -23,7 +23,8 @@ from entlink.encode.batches import (
 from entlink.encode.compound import hash_ids
 from entlink.encode.config import BertReading, DualEncoderConfig
 from entlink.encode.reader import Base, BertEntities, BertMentions, bert_towers
-from entlink.inputs import EntityInput, MentionInput, entity_numbers
+from entlink.inputs import EntityInput, MentionInput, entity_inputs, entity_numbers
+from entlink.records import Entity
 
 __all__ = [
     "BertReading",
@@ -116,6 +117,10 @@ class DualEncoder(nn.Module):
             ),
             numbers=numbers,
         )
+
+    def inputs_of(self, entity: Entity) -> list[EntityInput]:
+        """One input for each vector that the entity is to have."""
+        return entity_inputs(entity, self.config.views)
 
     def mention_vectors(self, features: MentionFeatures) -> Tensor:
         """(n mentions) -> (n, vector), unit length."""

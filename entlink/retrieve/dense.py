@@ -1,36 +1,40 @@
 """The retriever: the entities nearest to a mention, with the holders of its very name among them.
 
 An entity has one vector for each of its surfaces (ME, Luan et al. 2021); its score is their best.
+To that a sparse score and the prior of its name may be added (hybrid.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entlink.decide import Evidence
 from entlink.encode.dual import DualEncoder
-from entlink.errors import BundleError, reason
-from entlink.inputs import MentionInput, entity_inputs
+from entlink.inputs import MentionInput
 from entlink.kb.demonyms import countries_of
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import AliasHit, KnowledgeBase
-from entlink.retrieve.index import VectorIndex, open_index
-from entlink.retrieve.words import NameMatch, NameWords
+from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
+from entlink.retrieve.sparse import Found, scores_at
+from entlink.retrieve.sparse import best as best_rows
+from entlink.retrieve.surfaces import Surfaces, SurfaceVectors
+from entlink.retrieve.words import NameMatch
 
-_ENCODE_BATCH = 2048  # entities encoded at a time
+__all__ = ["Retrieved", "Retriever", "SurfaceVectors", "Surfaces"]
+
 _DOUBT = 2.0  # uses of a name that mean none of the known entities, assumed beside those counted
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """Candidates of one mention: distinct entities, by falling cosine, ties by row."""
+    """Candidates of one mention: distinct entities, by falling score, ties by row."""
 
     rows: NDArray[np.int64]  # (k,) rows of the KB
+    scores: NDArray[np.float32]  # (k,) the cosine, and what a hybrid adds to it
     cosines: NDArray[np.float32]  # (k,)
     priors: NDArray[np.float32]  # (k,) share of this surface's uses that mean it; 0 if unknown
     counts: NDArray[np.int32]  # (k,) the uses on which that rests: those that mean this entity
@@ -52,104 +56,7 @@ class _Hits:
     span: str
     bearers: dict[int, AliasHit]  # by row, the likeliest first
     country: int | None  # the row of the country of which it is the adjective
-
-
-@dataclass(frozen=True, slots=True)
-class SurfaceVectors:
-    """The index over all surfaces of all entities, and whose each vector is."""
-
-    index: VectorIndex
-    rows: NDArray[np.int32]  # (n_surfaces,) KB row of each vector, ascending
-    words: NameWords  # of each surface
-
-    @classmethod
-    def build(cls, kb: KnowledgeBase, encoder: DualEncoder) -> SurfaceVectors:
-        """Encode the whole KB as it was built, a batch of entities at a time."""
-        vectors: list[NDArray[np.float32]] = []
-        rows: list[int] = []
-        names: list[str] = []
-        row = 0
-        for entities in kb.base.iterate(batch_size=_ENCODE_BATCH):
-            items = [entity_inputs(entity) for entity in entities]
-            for surfaces in items:
-                rows += [row] * len(surfaces)
-                names += [surface.name for surface in surfaces]
-                row += 1
-            vectors.append(encoder.encode_entities([item for many in items for item in many]))
-        joined = np.concatenate(vectors) if vectors else encoder.encode_entities([])
-        words = NameWords.of(names)
-        return cls(VectorIndex.build(joined), np.asarray(rows, dtype=np.int32), words)
-
-    def save(self, folder: Path) -> None:
-        """Write index.faiss, rows.npy and the words."""
-        self.index.save(folder / "index.faiss")
-        np.save(folder / "rows.npy", self.rows, allow_pickle=False)
-        self.words.save(folder)
-
-    @classmethod
-    def open(cls, folder: Path) -> SurfaceVectors:
-        """Map what ``save`` wrote. Raises BundleError if it is not whole."""
-        index = open_index(folder)
-        try:
-            rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
-            words = NameWords.open(folder)
-        except (OSError, ValueError, EOFError) as error:
-            raise BundleError(
-                f"{folder}: cannot be read ({reason(error)}); delete it and it is made again"
-            ) from error
-        if rows.shape != (len(index),) or rows.dtype != np.int32 or len(words) != len(index):
-            raise BundleError(f"{folder}: its files do not fit; delete it and it is made again")
-        return cls(index, rows, words)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def search(
-        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.int64]:
-        """Positions of the k nearest surfaces of each query, (n, k), best first; -1 where fewer.
-
-        Only among the positions that are ``allowed``, (n_surfaces,).
-        """
-        return self.index.search(queries, k=k, allowed=allowed)[1]
-
-    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The KB row of each position."""
-        return self.rows[positions].astype(np.int64)
-
-    def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The positions of all surfaces of these entities."""
-        rows = rows.astype(self.rows.dtype)  # else all of them would be turned into the other
-        starts = np.searchsorted(self.rows, rows)
-        ends = np.searchsorted(self.rows, rows, side="right")
-        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *ranges])
-
-    def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors at these positions, (n, d)."""
-        return self.index.vectors(positions)
-
-    def match(self, surface: str, positions: NDArray[np.int64]) -> NameMatch:
-        """How the surface's words lie in the names at these positions."""
-        return self.words.match(surface, positions)
-
-
-class Surfaces(Protocol):
-    """What the retriever asks of vectors; `SurfaceVectors` has it, and what edits put beside it."""
-
-    def __len__(self) -> int: ...
-
-    def search(
-        self, queries: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.int64]: ...
-
-    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]: ...
-
-    def positions_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]: ...
-
-    def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]: ...
-
-    def match(self, surface: str, positions: NDArray[np.int64]) -> NameMatch: ...
+    words: Found | None  # entities that share words with it; None: not asked for
 
 
 class Retriever:
@@ -162,7 +69,10 @@ class Retriever:
         surfaces: Surfaces,
         *,
         within: NDArray[np.bool_] | None = None,
+        hybrid: Hybrid | None = None,
     ) -> None:
+        self._hybrid = hybrid or Hybrid(RetrievalConfig())
+        self._config = self._hybrid.config
         self._kb = kb
         self._encoder = encoder
         self._surfaces = surfaces
@@ -181,12 +91,14 @@ class Retriever:
 
         Entities that are added later are none of them.
         """
-        return Retriever(self._kb, self._encoder, self._surfaces, within=rows)
+        kept = self._kb, self._encoder, self._surfaces
+        return Retriever(*kept, within=rows, hybrid=self._hybrid)
 
     def retrieve(self, mentions: Sequence[MentionInput], *, k: int = 100) -> list[Retrieved]:
         """The k best entities of each mention, fewer only where the KB has fewer.
 
-        Those that bear the mention's very name are always among them (of more than k, the k first).
+        Those that bear the mention's very name are always among them (of more than k, the k first),
+        unless the bundle says otherwise.
         """
         queries = self._encoder.encode_mentions(mentions)
         nearest = self._nearest(queries, k)
@@ -222,6 +134,13 @@ class Retriever:
             begins_name=found.match.begins,
         )
 
+    def entity_vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors (n, d) of entities under their own names, each of length one."""
+        positions = self._surfaces.positions_of(np.unique(rows))
+        distinct, first = np.unique(self._surfaces.rows_at(positions), return_index=True)
+        vectors = self._surfaces.vectors(positions[first])
+        return vectors[np.searchsorted(distinct, rows)]
+
     def _hits(self, spans: Sequence[str]) -> dict[str, _Hits]:
         """Who bears each surface, and of which country it is the adjective."""
         countries = {span: countries_of(span) for span in dict.fromkeys(spans)}
@@ -234,7 +153,8 @@ class Retriever:
         for span, many in countries.items():
             rows = [country_of[name] for name in many if name in country_of]
             best = max(rows, key=self._popularity, default=None)  # France, not its kingdoms
-            hits[span] = _Hits(span, {hit.row: hit for hit in bearers[span]}, best)
+            words = None if self._hybrid.bm25 is None else self._hybrid.bm25.scores(span)
+            hits[span] = _Hits(span, {hit.row: hit for hit in bearers[span]}, best, words)
         return hits
 
     def _countries(self, bearers: Mapping[str, Sequence[AliasHit]]) -> dict[str, int]:
@@ -281,13 +201,38 @@ class Retriever:
         self, query: NDArray[np.float32], nearest: NDArray[np.int64], hits: _Hits, k: int
     ) -> Retrieved:
         country = [] if hits.country is None else [hits.country]
-        sure = list(dict.fromkeys([*country, *hits.bearers]))[:k]
+        sure = list(dict.fromkeys([*country, *hits.bearers]))[:k] if self._config.aliases else []
         bearers = np.asarray(sorted(sure), dtype=np.int64)
-        positions = np.union1d(nearest, self._surfaces.positions_of(bearers))
+        known = bearers if hits.words is None else np.union1d(bearers, self._with_words(hits, k))
+        positions = np.union1d(nearest, self._surfaces.positions_of(known))
         found = self._retrieved(query, positions, hits)
         is_kept = np.isin(found.rows, bearers)
         is_kept |= np.cumsum(~is_kept) <= k - int(is_kept.sum())
         return found.only(is_kept)
+
+    def _with_words(self, hits: _Hits, k: int) -> NDArray[np.int64]:
+        """The rows that are best by words alone, of those that may be found."""
+        assert hits.words is not None
+        rows, scores = hits.words
+        kept = np.ones(len(rows), dtype=np.bool_)
+        if isinstance(self._kb, LiveKnowledgeBase):
+            kept = ~np.isin(rows, sorted(self._kb.refresh().gone_rows))
+        if self._within is not None:
+            kept &= self._within[rows]
+        return best_rows((rows[kept], scores[kept]), k=k)
+
+    def _scores(
+        self, rows: NDArray[np.int64], cosines: NDArray[np.float32], hits: _Hits
+    ) -> NDArray[np.float32]:
+        """The cosines and what is added to them, (n,)."""
+        scores = cosines
+        if hits.words is not None:
+            scores = scores + np.float32(self._config.bm25) * scores_at(hits.words, rows)
+        if self._config.prior:
+            found = [hits.bearers.get(row) for row in rows.tolist()]
+            priors = np.asarray([hit.prior if hit else 0.0 for hit in found], dtype=np.float32)
+            scores = scores + np.float32(self._config.prior) * priors
+        return scores
 
     def _retrieved(
         self, query: NDArray[np.float32], positions: NDArray[np.int64], hits: _Hits
@@ -302,11 +247,15 @@ class Retriever:
         rows, cosines = rows[order], cosines[order]
         distinct, first = np.unique(rows, return_index=True)
         best = np.sort(first)
-        rows = rows[best]
+        rows, cosines = rows[best], cosines[best]
+        scores = self._scores(rows, cosines, hits)
+        order = np.lexsort((rows, -scores))  # as they are, where nothing was added
+        rows, scores, cosines = rows[order], scores[order], cosines[order]
         known = [hits.bearers.get(row) for row in rows.tolist()]
         return Retrieved(
             rows=rows,
-            cosines=cosines[best],
+            scores=scores,
+            cosines=cosines,
             priors=np.asarray([hit.prior if hit else 0.0 for hit in known], np.float32),
             counts=np.asarray([hit.count if hit else 0 for hit in known], np.int32),
             is_alias=np.asarray([hit is not None for hit in known], dtype=np.bool_),

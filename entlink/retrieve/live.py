@@ -6,11 +6,12 @@ Positions of vectors are given once, as rows are: an answer that is under way ma
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from entlink.inputs import surfaces as surfaces_of
+from entlink.inputs import VIEWS, view_names
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.retrieve.dense import SurfaceVectors
 from entlink.retrieve.words import NameMatch, NameWords
@@ -19,8 +20,11 @@ from entlink.retrieve.words import NameMatch, NameWords
 class LiveSurfaces:
     """Searches the index of a bundle and a small exact one of the edits, as if they were one."""
 
-    def __init__(self, base: SurfaceVectors, kb: LiveKnowledgeBase) -> None:
+    def __init__(
+        self, base: SurfaceVectors, kb: LiveKnowledgeBase, *, views: Sequence[str] = VIEWS[:2]
+    ) -> None:
         self._base = base
+        self._views = views  # of which an entity has vectors
         self._kb = kb
         self._n_base = len(base)
         self._lock = threading.Lock()
@@ -113,7 +117,7 @@ class LiveSurfaces:
                 self._more = self._more.and_then(
                     [edits.vectors[row - len(self._kb.base)] for row in rows],
                     rows,
-                    [surfaces_of(edits.entity(row)) for row in rows],
+                    [view_names(edits.entity(row), self._views) for row in rows],
                 )
                 self._n_taken += len(rows)
             gone = np.asarray(sorted(edits.gone_rows), dtype=np.int64)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from entlink.encode.dual import DualEncoder
 from entlink.errors import BundleError, ConfigError
-from entlink.inputs import entity_inputs
 from entlink.kb.store import KnowledgeBase
 from entlink.retrieve.index import VectorIndex
 from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
@@ -133,7 +132,7 @@ class Shards:
         scales: list[NDArray[np.float32]] = []
         for begin in range(first, after, _ENCODED):
             entities = self._kb.between(begin, min(after, begin + _ENCODED))
-            items = [entity_inputs(entity) for entity in entities]
+            items = [encoder.inputs_of(entity) for entity in entities]
             for row, surfaces in enumerate(items, start=begin):
                 rows += [row] * len(surfaces)
                 for surface in surfaces:
