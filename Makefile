@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 SAMPLE := kb/sample/sample.jsonl
-SOURCES := entlink tests kb
+SOURCES := entlink tests kb notebooks
 
 # For the benchmark (docs/evaluation.md): the measuring data, a bundle over the described KB, the
 # full KB, and what the peers start from. Without PEERS their weights lie in entlink's cache.
@@ -29,7 +29,8 @@ TRAIN_SETS = $(sort $(wildcard $(SHARED)/data/mentions/train/*.jsonl.gz))
 PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
   $(if $(BASE),ENTLINK_PEERS_BASE=$(BASE))
 
-.PHONY: measure-kb link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
+.PHONY: measure-kb measure-scale link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
+.PHONY: notebooks
 .PHONY: corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
 .DELETE_ON_ERROR:
 
@@ -44,6 +45,11 @@ test: $(VENV)/.test-stamp
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict
 	$(BIN)/pytest --cov --cov-branch --cov-report=term $(PYTEST_ARGS)
+
+# All notebooks from top to bottom: some minutes. With their outputs they are left in out/notebooks.
+notebooks: $(VENV)/.test-stamp
+	ENTLINK_NOTEBOOKS=$(abspath $(OUT))/notebooks $(BIN)/pytest tests/test_notebooks.py -rP --durations=0 \
+	  -k "runs_from_top_to_bottom"
 
 # Everything against everything; goes on where it was interrupted. Exit code 1: a peer could not run.
 benchmark: $(VENV)/.test-stamp
@@ -101,6 +107,14 @@ corpus-cost: $(VENV)/.test-stamp
 
 # Importers, build, and opening a KB of N entities recombined from real ones: make measure-kb N=6000000
 N ?= 1000000
+# The same with vectors and index: bytes, seconds, memory, recall; goes on where it was interrupted.
+# Hours for millions: make measure-scale N=6000000; then what another number costs (docs/scale.md).
+INDEX ?= ivfpq
+SCALE = $(OUT)/scale-$(N)
+measure-scale: $(VENV)/.test-stamp
+	$(BIN)/python kb/recipe/measure_scale.py all $(N) --shared $(SHARED) --out $(SCALE) --index "$(INDEX)"
+	$(BIN)/python kb/recipe/measure_scale.py project 100000000 --out $(SCALE)
+
 measure-kb: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
