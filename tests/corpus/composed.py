@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ ONE = (
     "That is what the news of day {n} said of {a} when it was late.",
     "It is said that {a} was never as well known as on day {n}, and it may be true.",
 )
+_PLAIN = re.compile(r"[A-Z][\w.' ]*\w")
 
 
 def compose(
@@ -46,11 +48,14 @@ def compose(
 
 
 def names_of(bundle: str | None, *, n_names: int | None = None) -> list[str]:
-    """Names of entities of the KB, the first ``n_names`` or all, that are written as names."""
+    """Names of entities of the KB, the first ``n_names`` or all.
+
+    Only such as are found in one piece: with a capital, and without commas, brackets and dashes.
+    """
     kb = KnowledgeBase.open(open_bundle(bundle).path)
     found: list[str] = []
     for entities in kb.iterate():
-        found += [e.name for e in entities if e.id != NIL and e.name[:1].isupper()]
+        found += [e.name for e in entities if e.id != NIL and _PLAIN.fullmatch(e.name)]
         if n_names is not None and len(found) >= n_names:
             break
     return found[:n_names]
