@@ -31,7 +31,7 @@ PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
 
 .PHONY: measure-kb measure-scale link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
 .PHONY: notebooks
-.PHONY: corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
+.PHONY: end-to-end corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
 .DELETE_ON_ERROR:
 
 link: $(VENV)/.link-stamp
@@ -64,6 +64,10 @@ benchmark-train: $(VENV)/.test-stamp
 	$(PEERS_ENV) $(BIN)/python -m tests.peers.train spacy --kb $(BUNDLE) --minutes $(MINUTES) $(TRAIN_SETS)
 	$(PEERS_ENV) $(BIN)/python -m tests.peers.train blink --kb $(BUNDLE) --minutes $(MINUTES) $(TRAIN_SETS)
 
+# Detection and links in bare texts beside the recorded answers of other linkers.
+end-to-end: $(VENV)/.test-stamp
+	$(PEERS_ENV) $(BIN)/python -m tests.peers.end_to_end --bundle $(BUNDLE) --out $(OUT)/end-to-end.md
+
 # On texts of ours over the built-in KB, with the peers that need no weights: under two minutes.
 benchmark-small: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)/benchmark-small
@@ -76,15 +80,17 @@ KILLS ?= 200
 corpus-kills: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.corpus.kill --times $(KILLS)
 
-# Memory and rate from the start to the end, and their plot; hours, so ENDURANCE=--documents=5000
-# for a try. CORPUS_BUNDLE=DIR links with another bundle.
+# Memory and rate from the start to the end, and their plot. Over an hour on two cores, so
+# ENDURANCE=--documents=5000 for a try; interrupted, they go on. CORPUS_BUNDLE=DIR links with another
+# bundle.
 CORPUS_OPTIONS = $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE)) $(ENDURANCE)
 corpus-100k: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.corpus.endurance --documents 100000 --out $(OUT)/corpus-100k $(CORPUS_OPTIONS)
+	$(BIN)/python -m tests.corpus.endurance --documents 100000 --processes 2 --threads 1 \
+	  --out $(OUT)/corpus-100k $(CORPUS_OPTIONS)
 	cp $(OUT)/corpus-100k.svg docs/
 
 corpus-1m: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.corpus.endurance --documents 1000000 --no-reranker --processes 2 \
+	$(BIN)/python -m tests.corpus.endurance --documents 1000000 --no-reranker --processes 2 --threads 1 \
 	  --out $(OUT)/corpus-1m $(CORPUS_OPTIONS)
 	cp $(OUT)/corpus-1m.svg docs/
 
