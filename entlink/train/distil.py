@@ -30,6 +30,7 @@ from entlink.train.distil_scores import Taught, taught
 from entlink.train.distil_student import ListTable, Student, level, score_batch
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.reranker import Candidates
+from entlink.train.retriever import begin_with, device_of
 from entlink.train.tables import EntityTable, MentionTable, read_views
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,9 @@ def begin(config: DistilTraining) -> Student:
     else:
         scoring = "dot" if config.scoring == "dot" else "cosine"
         encoder = DualEncoder(replace(config.encoder, scoring=scoring))
-    return Student(encoder, config.scoring)
+        if config.embeddings is not None:
+            begin_with(encoder, DualEncoder.load(config.embeddings))
+    return Student(encoder, config.scoring).to(device_of(config.device))
 
 
 def prepare(config: DistilTraining, kb: KnowledgeBase, student: Student) -> Lesson:

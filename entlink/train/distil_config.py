@@ -27,6 +27,7 @@ class DistilTraining:
     out: Path  # the student, a retriever's folder
     scores: Path  # a folder where candidates and the teacher's scores are kept
     student: Path | None = None  # the retriever that goes on learning; None: a fresh ``encoder``
+    embeddings: Path | None = None  # a retriever whose token embeddings a fresh one begins with
     dev: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()  # measured beside dev, and used for nothing else
     views: tuple[Path, ...] = ()  # KBs with the same rows and other texts, to learn from both
@@ -59,6 +60,7 @@ class DistilTraining:
     weight_decay: float = 0.0
     checkpoint_every: int = 200  # steps
     n_probed: int = 2000  # mentions of training and as many of held-out documents are measured
+    device: str = "auto"  # of the student: a GPU if there is one
     seed: int = 0
     encoder: DualEncoderConfig = field(default_factory=DualEncoderConfig)
 

@@ -80,8 +80,9 @@ def _rescored(
     for begin in range(0, len(found), _RESCORED):
         some = found[begin : begin + _RESCORED]
         asked = np.repeat(queries[begin : begin + _RESCORED], some.shape[1], axis=0)
-        scores = student.layer(torch.from_numpy(asked), torch.from_numpy(vectors[some.ravel()]))
-        order = np.argsort(-scores.numpy().reshape(some.shape), axis=1, kind="stable")
+        pairs = (torch.from_numpy(part) for part in (asked, vectors[some.ravel()]))
+        scores = student.layer(*(part.to(student.encoder.device) for part in pairs))
+        order = np.argsort(-scores.cpu().numpy().reshape(some.shape), axis=1, kind="stable")
         parts.append(np.take_along_axis(some, order, axis=1))
     return np.concatenate(parts)
 

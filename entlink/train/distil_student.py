@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -158,39 +158,71 @@ def score_batch(
 
     Every surface of every candidate is a column of the ordinary loss too: hard negatives.
     """
-    exact = generator.random(len(chosen)) < _EXACT
-    columns = np.where(exact, lists.exact[chosen], lists.primary[chosen])
-    features, golds = [lists.features.take(chosen)], [lists.gold[chosen]]
-    if others is not None and len(others_chosen):
-        exact = generator.random(len(others_chosen)) < _EXACT
-        gold_surfaces = np.where(exact, others.exact[others_chosen], others.primary[others_chosen])
-        columns = np.concatenate([columns, gold_surfaces])
-        features.append(others.features.take(others_chosen))
-        golds.append(others.gold[others_chosen])
-    gold = np.concatenate(golds)
-    known = gold >= 0
-    rows = lists.rows[chosen]
-    where, surfaces = surfaces_of(table, rows)
-    distinct, place = np.unique(surfaces, return_inverse=True)
-    columns = np.concatenate([columns[known], distinct])
-    entity_features = table.take(columns)
-    entity_features.numbers[generator.random(len(columns)) < _NO_POPULARITY] = 0.0
-    mentions = student.encoder.mention_vectors(join_mentions(features))
+    batch = _gather(table, lists, chosen, others, others_chosen, generator)
+    entity_features = table.take(batch.columns)
+    hidden = generator.random(len(batch.columns)) < _NO_POPULARITY
+    entity_features.numbers[hidden] = 0.0
+    mentions = student.encoder.mention_vectors(batch.features)
     entities = student.encoder.entity_vectors(entity_features)
+
+    def there(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(mentions.device)
+
+    known = batch.gold >= 0
     in_batch = mentions.sum() * 0.0
     if known.any():
-        scores = student.encoder.log_scale.exp() * (mentions[torch.from_numpy(known)] @ entities.T)
-        owners = torch.from_numpy(table.rows[columns])
-        in_batch = in_batch_softmax(scores, torch.from_numpy(gold[known]), owners)
-    of_pair = torch.from_numpy(where // rows.shape[1])
-    pairs = student.layer(mentions[of_pair], entities[torch.from_numpy(place + int(known.sum()))])
-    is_candidate = torch.from_numpy(rows >= 0)
+        scores = student.encoder.log_scale.exp() * (mentions[there(known)] @ entities.T)
+        owners = there(table.rows[batch.columns])
+        in_batch = in_batch_softmax(scores, there(batch.gold[known]), owners)
+    rows = lists.rows[chosen]
+    pairs = student.layer(
+        mentions[there(batch.where // rows.shape[1])], entities[there(batch.column)]
+    )
+    is_candidate = there(rows >= 0)
     return Scores(
         in_batch=in_batch,
-        student=_best(pairs, torch.from_numpy(where), is_candidate),
-        teacher=torch.from_numpy(lists.teacher[chosen]),
+        student=_best(pairs, there(batch.where), is_candidate),
+        teacher=there(lists.teacher[chosen]),
         is_candidate=is_candidate,
-        is_positive=torch.from_numpy((rows >= 0) & (rows == lists.gold[chosen][:, None])),
+        is_positive=there((rows >= 0) & (rows == lists.gold[chosen][:, None])),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Mentions, the surfaces that they are compared with, and the pairs of mention and surface."""
+
+    features: MentionFeatures
+    gold: NDArray[np.int64]  # (n,) KB row, -1 for NIL
+    columns: NDArray[np.int64]  # surfaces: the gold ones of those that have one, then the rest
+    where: NDArray[np.int64]  # (n pairs,) flat place of the candidate
+    column: NDArray[np.int64]  # (n pairs,) its surface, as a place in ``columns``
+
+
+def _gather(
+    table: EntityTable,
+    lists: ListTable,
+    chosen: NDArray[np.int64],
+    others: MentionTable | None,
+    others_chosen: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> _Batch:
+    parts: list[tuple[ListTable | MentionTable, NDArray[np.int64]]] = [(lists, chosen)]
+    if others is not None and len(others_chosen):
+        parts.append((others, others_chosen))
+    gold = np.concatenate([part.gold[some] for part, some in parts])
+    exact = generator.random(len(gold)) < _EXACT
+    spelt = np.concatenate([part.exact[some] for part, some in parts])
+    primary = np.concatenate([part.primary[some] for part, some in parts])
+    own = np.where(exact, spelt, primary)[gold >= 0]
+    where, surfaces = surfaces_of(table, lists.rows[chosen])
+    distinct, place = np.unique(surfaces, return_inverse=True)
+    return _Batch(
+        features=join_mentions([part.features.take(some) for part, some in parts]),
+        gold=gold,
+        columns=np.concatenate([own, distinct]),
+        where=where,
+        column=place + len(own),
     )
 
 

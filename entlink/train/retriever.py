@@ -112,14 +112,14 @@ def _prepare(config: RetrieverTraining) -> _Run:
     rows = {entity.id: row for row, entity in enumerate(views[0])}
     model = DualEncoder(config.encoder)
     if config.embeddings is not None:
-        _begin_with(model, DualEncoder.load(config.embeddings))
+        begin_with(model, DualEncoder.load(config.embeddings))
     model.count_tokens([entity_inputs(entity)[0] for entity in views[0]])
     found = training_sets(config, views[0], rows)
     tables = [EntityTable.of(model, view) for view in views]
     sets = [MentionTable.of(model, s, views[0], rows) for s in found]
     dev = _dev_table(config, model, views[0], rows)
     log.info("training on %s mentions, dev %d", [len(s) for s in sets], len(dev))
-    model.to(_device(config.device))
+    model.to(device_of(config.device))
     progress = Progress(config.out, run=repr(config), patience=config.patience)
     return _Run(config, model, tables, sets, dev, progress)
 
@@ -131,7 +131,7 @@ def _dev_table(
     return MentionTable.of(model, examples, entities, rows)
 
 
-def _begin_with(model: DualEncoder, other: DualEncoder) -> None:
+def begin_with(model: DualEncoder, other: DualEncoder) -> None:
     """Take over the token embeddings of another encoder of bags, for both towers."""
     towers = [(model.mentions, other.mentions), (model.entities, other.entities)]
     for own, its in towers:
@@ -149,7 +149,7 @@ def _begin_with(model: DualEncoder, other: DualEncoder) -> None:
             table.copy_(given)
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 

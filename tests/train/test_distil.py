@@ -371,3 +371,20 @@ def test_errors_name_what_is_missing(config: DistilTraining, tmp_path: Path) -> 
 def test_the_recipes(root: Path) -> None:
     recipe = load_config(root / "kb" / "recipe" / "distil.toml", DistilTraining)
     assert recipe.loss in LOSSES and recipe.hold_out == 16
+
+
+def test_token_embeddings_to_begin_with(config: DistilTraining, tmp_path: Path) -> None:
+    """Frozen under "ade-fte", they are after training what they were."""
+    given = DualEncoder(SIZES)
+    given.save(tmp_path / "given")
+    kept = DualEncoder.load(tmp_path / "given").mentions.embedder.table.weight  # type: ignore[union-attr]
+    sizes = replace(SIZES, sharing="ade-fte")
+    frozen = replace(config, embeddings=tmp_path / "given", encoder=sizes, out=tmp_path / "out")
+    student = begin(frozen)
+    learn(
+        replace(frozen, epochs=0.3),
+        student,
+        prepare(frozen, KnowledgeBase.open(config.kb), student),
+    )
+    for tower in (student.encoder.mentions, student.encoder.entities):
+        torch.testing.assert_close(tower.embedder.table.weight, kept)  # type: ignore[union-attr]
