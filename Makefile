@@ -113,6 +113,14 @@ corpus-cost: $(VENV)/.test-stamp
 
 # Importers, build, and opening a KB of N entities recombined from real ones: make measure-kb N=6000000
 N ?= 1000000
+measure-kb: $(VENV)/.test-stamp
+	@mkdir -p $(OUT)
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/enwiki-shortened.xml.bz2
+	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
+	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
+	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
+
 # The same with vectors and index: bytes, seconds, memory, recall; goes on where it was interrupted.
 # Hours for millions: make measure-scale N=6000000; then what another number costs (docs/scale.md).
 INDEX ?= ivfpq
@@ -121,13 +129,38 @@ measure-scale: $(VENV)/.test-stamp
 	$(BIN)/python kb/recipe/measure_scale.py all $(N) --shared $(SHARED) --out $(SCALE) --index "$(INDEX)"
 	$(BIN)/python kb/recipe/measure_scale.py project 100000000 --out $(SCALE)
 
-measure-kb: $(VENV)/.test-stamp
+# Distillation (docs/distillation.md); each goes on where it was stopped. STUDY="--set epochs=0.1".
+STUDY ?=
+DEV_SETS = $(SHARED)/data/mentions/dev/aida_testa.jsonl.gz $(SHARED)/data/mentions/dev/tweeki_a.jsonl.gz
+DISTIL_STUDIES := distil-losses distil-sharing distil-scoring distil-dropout distil-size
+.PHONY: $(DISTIL_STUDIES) distil-margins distil-trajectories distil-cascade
+$(DISTIL_STUDIES): distil-%: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)
-	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
-	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/enwiki-shortened.xml.bz2
-	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
-	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
-	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
+	$(BIN)/python -m tests.studies.distil kb/recipe/distil_$*.toml --out $(OUT)/distil-$* $(STUDY)
+
+distil-margins: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.studies.margins --kb work/kb_described --teacher work/reranker \
+	  --student "not distilled=work/retriever" --student "distilled=work/distilled" \
+	  --out $(OUT)/distil-margins $(DEV_SETS)
+
+distil-trajectories: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.studies.trajectories cross-encoder kb/recipe/reranker.toml \
+	  $(addprefix --dev ,$(DEV_SETS)) --out $(OUT)/distil-trajectories $(STUDY)
+	$(BIN)/python -m tests.studies.trajectories not-distilled kb/recipe/distil.toml \
+	  --out $(OUT)/distil-trajectories $(STUDY)
+	$(BIN)/python -m tests.studies.trajectories distilled kb/recipe/distil.toml \
+	  --out $(OUT)/distil-trajectories $(STUDY)
+	$(BIN)/python -m tests.studies.trajectories plot --out $(OUT)/distil-trajectories
+
+distil-cascade: $(VENV)/.test-stamp
+	@mkdir -p $(OUT)/distil-cascade
+	test -f $(OUT)/distil-cascade/decision.json || $(BIN)/entlink train calibration kb/recipe/calibration.toml \
+	  --set retriever=work/distilled --set out=$(OUT)/distil-cascade/decision.json
+	test -d $(OUT)/distil-cascade/bundle || $(BIN)/entlink bundle create --like $(BUNDLE) --no-check \
+	  --retriever work/distilled --decision $(OUT)/distil-cascade/decision.json --out $(OUT)/distil-cascade/bundle
+	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(BUNDLE) --outcomes --out $(OUT)/distil-cascade/before.json
+	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(OUT)/distil-cascade/bundle --outcomes --out $(OUT)/distil-cascade/after.json
+	$(BIN)/entlink compare $(OUT)/distil-cascade/before.json $(OUT)/distil-cascade/after.json
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

@@ -24,7 +24,14 @@ def test_blocks_are_found_with_their_language() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "CONTRIBUTING.md", "docs/formats.md", "docs/evaluation.md", "docs/reranker.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/distillation.md",
+        "docs/evaluation.md",
+        "docs/formats.md",
+        "docs/reranker.md",
+    ],
 )
 def test_links_between_our_files_lead_somewhere(name: str) -> None:
     assert broken_links(ROOT / name) == []
