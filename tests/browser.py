@@ -72,6 +72,7 @@ class Browser:
 
     def open(self, page: Path) -> None:
         """Open a page and wait until its script says that it is ready."""
+        self.evaluate("document.documentElement.removeAttribute('data-ready')")  # of the last one
         self.send("Page.navigate", url=page.as_uri())
         self.wait("document.documentElement?.dataset.ready === 'yes'")
 
@@ -117,6 +118,8 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
+        # what happens on a change of size has happened when two frames were drawn
+        self.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
     def screenshot(self, path: Path) -> bytes:
         """Write what the window shows as PNG; its bytes."""
