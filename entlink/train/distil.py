@@ -26,7 +26,7 @@ from entlink.train.calibration import CalibrationTraining, train_calibration
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import Probe
-from entlink.train.distil_scores import Taught, taught
+from entlink.train.distil_scores import Taught, labelled, taught
 from entlink.train.distil_student import ListTable, Student, level, score_batch
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.reranker import Candidates
@@ -116,7 +116,7 @@ def _counts(lists: Sequence[Candidates], found: Taught) -> dict[str, float]:
 
 
 def _labels_hidden(config: DistilTraining, lists: Sequence[Candidates]) -> list[data.Example]:
-    examples = data.label_examples([c.example for c in lists], config.detector)
+    examples = labelled([c.example for c in lists], config.detector, config.scores)
     without = np.random.default_rng(config.seed).random(len(examples)) < _NO_LABEL
     return [replace(e, label="") if w else e for e, w in zip(examples, without, strict=True)]
 
@@ -203,11 +203,11 @@ def probe_of(config: DistilTraining, student: Student, table: EntityTable) -> Pr
             name: [e for e in some if is_left_out(e.gold, one_in) == (name == "left_out")]
             for name, some in groups.items()
         }
-    labelled = {n: data.label_examples(some, config.detector) for n, some in groups.items()}
+    read = {n: labelled(some, config.detector, config.scores) for n, some in groups.items()}
     model = student.encoder
     return Probe(
         table,
-        {n: MentionTable.of(model, some, entities, rows) for n, some in labelled.items()},
+        {n: MentionTable.of(model, some, entities, rows) for n, some in read.items()},
     )
 
 

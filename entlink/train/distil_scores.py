@@ -2,6 +2,7 @@
 
     FOLDER/candidates-KEY.jsonl.gz          mentions and their candidates, mined as for the reranker
     FOLDER/scores-KEY/00000.safetensors     the teacher's logits, some hundred mentions a file
+    FOLDER/labels-KEY.json                  what the recogniser says of some mentions
 
 A key is a digest of all that the content depends on, so nothing stale is ever read, and a run that
 was stopped goes on with the first file that is missing.
@@ -16,7 +17,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader, PairTokenizer, has_bf16
 from entlink.rerank.int8 import Int8Reader, export_int8, has_openvino, openvino_version
 from entlink.rerank.reading import read_candidates
-from entlink.train.data import Example
+from entlink.train.data import Example, label_examples
 from entlink.train.reranker import Candidates, RerankerTraining, mine
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,25 @@ def taught(
     found = Taught(tuple(lists), tuple(logits), key)
     log.info("%d lists; the teacher is right in %.3f of them", len(lists), found.accuracy())
     return found
+
+
+def labelled(examples: Sequence[Example], detector: Path | None, folder: Path) -> list[Example]:
+    """The same as ``data.label_examples``, computed once: students of one study need it often."""
+    if detector is None:
+        return list(examples)
+    files = sorted(path for path in detector.rglob("*") if path.is_file())
+    parts = {str(path.relative_to(detector)): _file(path) for path in files}
+    key = _digest({"detector": parts, "examples": [asdict(e) for e in examples]})
+    path = folder / f"labels-{key[:24]}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [(e.label, e.full_name) for e in label_examples(examples, detector)]
+        _write(path, orjson.dumps(found))
+    labels = orjson.loads(path.read_bytes())
+    return [
+        replace(e, label=label, full_name=full_name)
+        for e, (label, full_name) in zip(examples, labels, strict=True)
+    ]
 
 
 def _mining_parts(mining: RerankerTraining) -> dict[str, str]:

@@ -15,18 +15,18 @@ from safetensors.torch import load_file, save_file
 from entlink.cli.distill import command
 from entlink.config import load_config
 from entlink.decide import Decision
-from entlink.encode.dual import DualEncoder, DualEncoderConfig
+from entlink.encode.dual import BertReading, DualEncoder, DualEncoderConfig
 from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_inputs, mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.retrieve.index import VectorIndex
-from entlink.train.data import fold_of, read_examples
+from entlink.train.data import Example, fold_of, label_examples, read_examples
 from entlink.train.distil import begin, distil, learn, prepare, probe_of
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import ranks, surface_vectors
-from entlink.train.distil_scores import Taught, rows_of, taught
+from entlink.train.distil_scores import Taught, labelled, rows_of, taught
 from entlink.train.distil_student import Student, score_batch
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_reranker import WORDS
@@ -388,3 +388,36 @@ def test_token_embeddings_to_begin_with(config: DistilTraining, tmp_path: Path) 
     )
     for tower in (student.encoder.mentions, student.encoder.entities):
         torch.testing.assert_close(tower.embedder.table.weight, kept)  # type: ignore[union-attr]
+
+
+def test_a_bert_may_be_the_student(config: DistilTraining, tmp_path: Path) -> None:
+    words = tokenizer([WORDS])
+    bert(words.get_vocab_size(), seed=7).save(tmp_path / "base")
+    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    reading = BertReading(base=tmp_path / "base", mention_tokens=20, entity_tokens=20)
+    sizes = replace(SIZES, mention_encoder="bert", entity_encoder="bert", bert=reading)
+    short = replace(config, encoder=sizes, epochs=0.4, batch_size=8, n_labelled=60, dev=())
+    report = distil(replace(short, out=tmp_path / "out", learning_rate=1e-3, views=()))
+    assert report["n_lists"] == 60 and "dev" not in report and "train" in report
+    loaded = DualEncoder.load(tmp_path / "out")
+    assert loaded.config.entity_encoder == "bert"
+    again = replace(short, student=tmp_path / "out", out=tmp_path / "more", epochs=0.2)
+    assert distil(again)["n_lists"] == 60
+
+
+def test_labels_are_asked_once(config: DistilTraining, root: Path, tmp_path: Path) -> None:
+    detector = root / "kb" / "builtin" / "detector"
+    examples = [
+        Example("d", "Michael Jordan flew to Paris. Jordan won.", start, end, "Q1")
+        for start, end in ((0, 14), (23, 28), (30, 36))
+    ]
+    found = labelled(examples, detector, tmp_path)
+    assert found == label_examples(examples, detector)
+    assert {e.label for e in found} & {"PER", "LOC"} and labelled(
+        examples, None, tmp_path
+    ) == examples
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"LOC"', b'"MARK"'))
+    assert "MARK" in {e.label for e in labelled(examples, detector, tmp_path)}
+    labelled(examples[:2], detector, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
