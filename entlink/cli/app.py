@@ -28,6 +28,7 @@ COMMANDS = {  # name: the module that exports ``command``; imported only when as
     "convert": "entlink.cli.convert",
     "compare": "entlink.cli.compare",
     "facts": "entlink.cli.facts",
+    "explain": "entlink.cli.explain",
     "benchmark": "entlink.cli.benchmark",
 }
 

@@ -81,6 +81,18 @@ def calibration(config: Path, changes: tuple[str, ...], threads: int | None) -> 
     print_report({"out": str(settings.out), "dev": dev, "seconds": time.perf_counter() - started})
 
 
+@command.command("head")
+@training_options
+def head(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
+    """Train a masked-language head, with which a BERT's vectors are read as words."""
+    from entlink.train.head import HeadTraining, train_head
+
+    settings = read_settings(config, HeadTraining, changes, threads)
+    started = time.perf_counter()
+    counts = train_head(settings)
+    print_report({"out": str(settings.out), **counts, "seconds": time.perf_counter() - started})
+
+
 def read_settings(config: Path, kind: type[T], changes: tuple[str, ...], threads: int | None) -> T:
     """Read the file; from here on progress goes to stderr."""
     from entlink.config import load_config

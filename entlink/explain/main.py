@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entlink import decide
 from entlink.errors import ConfigError, InputError
+from entlink.explain.masked import head_folder, pair_readings
 from entlink.explain.occlusion import (
     Question,
     context_questions,
@@ -18,7 +21,12 @@ from entlink.explain.occlusion import (
 )
 from entlink.explain.parts import Window
 from entlink.explain.reading import readings
-from entlink.explain.result import ExplainedCandidate, Explanation, TokenWeight
+from entlink.explain.result import (
+    ExplainedCandidate,
+    Explanation,
+    TokenWeight,
+    VectorReading,
+)
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer, Scores, Terms
 from entlink.explain.tokens import token_weights
 from entlink.explain.vocabulary import Vocabulary
@@ -36,6 +44,8 @@ class ExplainOptions:
     tokens: bool = True  # attribute the reranker's logits to tokens
     n_words: int = 20  # that a vector is read as
     enrichment: float = 0.3  # weight of the input's own words in a lexically enriched vector
+    head: Path | None = None  # a folder with a masked-language head for the reranker's vectors
+    alone: bool = False  # leave out what the document's other mentions say
 
 
 def explain(
@@ -56,17 +66,18 @@ def explain(
     options = options or ExplainOptions()
     if options.n_candidates < 1:
         raise ConfigError(f"n_candidates is {options.n_candidates}; it must be at least 1")
-    found = find_mention(linker, text, mention)
-    (scores,) = linker.score([(text, found)])
+    found, others = _mentions(linker, text, mention, alone=options.alone)
+    scores = _scored(linker, text, [found, *others])
     asked_for = _row_of(linker, options.against)
     retrieved = asked_for is None or bool(np.isin(asked_for, scores.retrieved.rows))
     if asked_for is not None and not retrieved:
         rows = np.append(scores.retrieved.rows, asked_for)
-        (scores,) = linker.score([(text, found)], candidates=[rows])
+        scores = _scored(linker, text, [found], candidates=[rows])
     entities = tuple(linker.kb.by_rows(scores.retrieved.rows.tolist()))
     answer, rival = _sides(linker, scores, entities, options.against)
     window = Window.around(text, found)
-    base = Base(window, scores, entities, answer, rival)
+    views = linker.retriever.encoder.config.views
+    base = Base(window, scores, entities, answer, rival, views)
     extra = None if retrieved else options.against
     candidates = _candidates(linker, base, options.n_candidates, extra)
     result = Explanation(
@@ -86,21 +97,51 @@ def explain(
 
 def find_mention(linker: Scorer, text: str, mention: Mention | tuple[int, int] | str) -> Mention:
     """The mention as the linker sees it in this text. InputError if the text has none such."""
-    if isinstance(mention, Mention):
-        linker.prepare([Document("text", text, (mention,))])  # checks the offsets
-        return mention
+    return _mentions(linker, text, mention, alone=True)[0]
+
+
+def _mentions(
+    linker: Scorer, text: str, mention: Mention | tuple[int, int] | str, *, alone: bool
+) -> tuple[Mention, list[Mention]]:
+    """The mention, and the text's others where they count."""
+    place = mention if isinstance(mention, Mention) else _given(text, mention)
+    _, ((labelled,),) = linker.prepare([Document("text", text, (place,))])  # checks the offsets
+    is_ready = isinstance(mention, Mention)
+    if is_ready and (alone or getattr(linker.decision, "coherence", None) is None):
+        return place, []
+    _, (everything,) = linker.prepare([Document("text", text)])
+    at = (place.start, place.end)
+    rest = [m for m in everything if (m.start, m.end) != at]
+    same = [m for m in everything if (m.start, m.end) == at]
+    own = place if is_ready else next(iter(same), labelled)
+    first, *others = with_full_names([own, *rest])
+    return place if is_ready else first, [] if alone else others
+
+
+def _given(text: str, mention: tuple[int, int] | str) -> Mention:
     if isinstance(mention, str):
         start = text.find(mention) if mention else -1
         if start < 0:
             raise InputError(f"the text does not have {mention!r}; name words as they stand in it")
         mention = (start, start + len(mention))
     start, end = mention
-    given = Mention(start, end, text[start:end])
-    _, ((labelled,),) = linker.prepare([Document("text", text, (given,))])
-    _, (others,) = linker.prepare([Document("text", text)])
-    rest = [m for m in others if (m.start, m.end) != (start, end)]
-    same = [m for m in others if (m.start, m.end) == (start, end)] or [labelled]
-    return with_full_names([*same, *rest])[0]
+    return Mention(start, end, text[start:end])
+
+
+def _scored(
+    linker: Scorer,
+    text: str,
+    mentions: Sequence[Mention],
+    *,
+    candidates: Sequence[NDArray[np.int64]] | None = None,
+) -> Scores:
+    """Of the first mention; the others count where the bundle has a document pass."""
+    pairs = [(text, mention) for mention in mentions]
+    if len(pairs) == 1 or getattr(linker.decision, "coherence", None) is None:
+        return linker.score(pairs[:1], candidates=candidates)[0]
+    scorer: Any = linker
+    found: Sequence[Scores] = scorer.score(pairs, documents=[0] * len(pairs))
+    return found[0]
 
 
 def _row_of(linker: Scorer, entity_id: str | None) -> int | None:
@@ -134,7 +175,7 @@ def _questions(base: Base, options: ExplainOptions) -> list[Question]:
     questions = context_questions(base.window, words=options.words)
     for place in base.watched():
         words = options.words and place == base.watched()[0]
-        questions += entity_questions(base.entities[place], words=words)
+        questions += entity_questions(base, base.entities[place], words=words)
     return questions
 
 
@@ -144,7 +185,7 @@ def _candidates(
     """The n best, those that are compared, and NIL last."""
     scores = base.scores
     evidence = linker.retriever.evidence(scores.retrieved)
-    terms = Terms.of(linker.decision, evidence, scores.logits)
+    terms = Terms.of(linker.decision, evidence, scores.logits, scores.probabilities)
     order = scores.order().tolist()
     shown = order[:n] + [p for p in order[n:] if p in (base.answer, base.rival)]
     made = [
@@ -231,8 +272,12 @@ def _with_models(
         notes.append("no pair was read: the retriever's scores and the names' uses decided")
     elif options.tokens:
         tokens = token_weights(linker, base)
+    inside: tuple[VectorReading, ...] = ()
+    if (folder := head_folder(linker, options.head)) is not None:
+        inside = pair_readings(linker, base, folder, options.n_words)
+    result = replace(result, tokens=tokens, readings=inside, notes=tuple(notes))
     if vocabulary is None:
-        return replace(result, tokens=tokens, notes=tuple(notes))
+        return result
     read, ranks = readings(linker, base, vocabulary, options.n_words, options.enrichment)
     candidates = tuple(replace(c, enriched_rank=ranks.get(c.entity_id)) for c in result.candidates)
-    return replace(result, tokens=tokens, readings=read, candidates=candidates, notes=tuple(notes))
+    return replace(result, readings=(*read, *inside), candidates=candidates)

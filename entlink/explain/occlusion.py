@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 from entlink.explain.parts import Window, pair_context_of, word_spans
 from entlink.explain.result import Effect
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer, Terms
-from entlink.inputs import (
-    EntityInput,
-    MentionInput,
-    entity_description,
-    entity_inputs,
-    pair_entity,
-)
+from entlink.inputs import EntityInput, MentionInput, entity_description, pair_entity
 from entlink.records import Entity
 
 
@@ -33,9 +27,9 @@ class EntityTexts:
     pair: tuple[str, str]
 
     @classmethod
-    def of(cls, entity: Entity) -> EntityTexts:
+    def of(cls, base: Base, entity: Entity) -> EntityTexts:
         """As in use."""
-        return cls(tuple(entity_inputs(entity)), pair_entity(entity))
+        return cls(tuple(base.inputs(entity)), pair_entity(entity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +67,17 @@ def context_questions(window: Window, *, words: bool) -> list[Question]:
     return questions
 
 
-def entity_questions(entity: Entity, *, words: bool) -> list[Question]:
+def entity_questions(base: Base, entity: Entity, *, words: bool) -> list[Question]:
     """The parts of an entity's record, then the words of its text."""
-    whole = EntityTexts.of(entity)
+    whole = EntityTexts.of(base, entity)
     own = tuple(item for item in whole.inputs if item.name == entity.name)
     changed = [
         ("name", _nameless(whole)),
-        ("description", EntityTexts.of(replace(entity, description=None))),
-        ("facts", EntityTexts.of(replace(entity, facts=""))),
-        ("types", EntityTexts.of(replace(entity, types=(), type_names=()))),
-        ("aliases", EntityTexts(own, EntityTexts.of(replace(entity, aliases=())).pair)),
-        ("popularity", EntityTexts.of(replace(entity, popularity=None, degree=0))),
+        ("description", EntityTexts.of(base, replace(entity, description=None))),
+        ("facts", EntityTexts.of(base, replace(entity, facts=""))),
+        ("types", EntityTexts.of(base, replace(entity, types=(), type_names=()))),
+        ("aliases", EntityTexts(own or whole.inputs, pair_entity(replace(entity, aliases=())))),
+        ("popularity", EntityTexts.of(base, replace(entity, popularity=None, degree=0))),
     ]
     questions = [
         Question(_asked(entity.id, "input", name), entity=texts)

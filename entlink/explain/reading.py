@@ -9,7 +9,7 @@ from entlink.encode.lexical import enrich, word_probabilities, words_of
 from entlink.explain.result import VectorReading
 from entlink.explain.scoring import Base, Scorer
 from entlink.explain.vocabulary import Vocabulary
-from entlink.inputs import EntityInput, MentionInput, entity_inputs
+from entlink.inputs import EntityInput, MentionInput
 
 _LOW = 0.05  # words of the input that rank below this share of the vocabulary are forgotten
 _MOST = 12  # forgotten words that are told
@@ -22,7 +22,7 @@ def readings(
     encoder = linker.retriever.encoder
     item = base.window.item
     query = encoder.encode_mentions([item])
-    surfaces = [entity_inputs(entity) for entity in base.entities]
+    surfaces = [base.inputs(entity) for entity in base.entities]
     vectors = encoder.encode_entities([surface for many in surfaces for surface in many])
     starts = np.cumsum([0, *(len(many) for many in surfaces)])
     found = [read_vector("mention", query[0], mention_text(item), vocabulary, n_words)]

@@ -27,6 +27,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "uses": ("prior", "log_prior"),
     "popularity": ("popularity", "popularity_known", "popularity_gap", "degree"),
     "nil": ("bias",),
+    "document": ("document",),
     "reading": ("logit", "logit_gap", "best_logit", "was_read"),
 }
 GROUP_OF = {feature: group for group, features in GROUPS.items() for feature in features}
@@ -60,7 +61,10 @@ class ExplainedCandidate:
 
     @property
     def groups(self) -> dict[str, float]:
-        """Contributions summed by kind: vector, name, uses, popularity, nil, reading."""
+        """Contributions summed by kind.
+
+        vector, name, uses, popularity, nil, reading, and document: what other mentions say.
+        """
         sums: dict[str, float] = {}
         for feature, value in self.contributions.items():
             group = GROUP_OF.get(feature, feature)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from entlink import decide
 from entlink.bundle import Bundle
 from entlink.explain.parts import Window
+from entlink.inputs import EntityInput, entity_inputs
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Document, Entity, Mention
 from entlink.rerank.cross_encoder import PairReader
@@ -19,6 +20,7 @@ from entlink.retrieve.dense import Retrieved, Retriever
 
 Floats = NDArray[np.float64]
 NIL_PLACE = -1  # where a candidate's place is asked for
+_ROUNDING = 1e-9  # of a logarithm
 
 
 class Scores(Protocol):
@@ -65,6 +67,11 @@ class Base:
     entities: tuple[Entity, ...]  # of all k candidates
     answer: int  # place of the answer among them, or NIL_PLACE
     rival: int
+    views: tuple[str, ...]  # of an entity, of which the retriever has vectors
+
+    def inputs(self, entity: Entity) -> list[EntityInput]:
+        """What the entity tower gets: one for each of the entity's vectors."""
+        return entity_inputs(entity, self.views)
 
     def watched(self) -> list[int]:
         """The places of those of the two that are entities."""
@@ -86,6 +93,7 @@ class Terms:
     final: Floats | None  # (n read, n features)
     final_nil: Floats | None
     probabilities: Floats  # (k + 1,) NIL last
+    alone: Floats  # (k + 1,) before the document's other mentions were looked at
     first_probabilities: Floats
 
     @classmethod
@@ -94,8 +102,12 @@ class Terms:
         decision: decide.Decision,
         evidence: decide.Evidence,
         logits: NDArray[np.float32],
+        probabilities: Floats | None = None,
     ) -> Terms:
-        """``logits`` are (k,), NaN where the pair is not read."""
+        """``logits`` are (k,), NaN where the pair is not read.
+
+        ``probabilities`` are those after the document pass; None: there was none.
+        """
         read = np.flatnonzero(np.isfinite(logits)).astype(np.int64)
         features, nil = decide.first_features(evidence)
         before = decide.first_probabilities(decision, evidence)
@@ -112,7 +124,8 @@ class Terms:
             read=read,
             final=final,
             final_nil=final_nil,
-            probabilities=after,
+            probabilities=after if probabilities is None else probabilities,
+            alone=after,
             first_probabilities=before,
         )
 
@@ -122,6 +135,15 @@ class Terms:
 
     def contributions(self, place: int, against: int) -> dict[str, float]:
         """By feature, what the log-odds of a candidate against another are the sum of."""
+        terms = self._by_itself(place, against)
+        before, after = self.alone, self.probabilities
+        if after is not before:  # a network of features and surroundings: it has no terms
+            document = _log_ratio(after, place, against) - _log_ratio(before, place, against)
+            if abs(document) > _ROUNDING:
+                terms["document"] = document
+        return terms
+
+    def _by_itself(self, place: int, against: int) -> dict[str, float]:
         was_read = {*self.read.tolist(), NIL_PLACE} if len(self.read) else set()
         if place in was_read and against in was_read:
             return _difference(self._final(place), self._final(against))
@@ -132,9 +154,7 @@ class Terms:
         return terms
 
     def _moved(self, place: int) -> float:
-        tiny = np.finfo(np.float64).tiny
-        after, before = self.probabilities[place], self.first_probabilities[place]
-        return float(np.log(max(after, tiny)) - np.log(max(before, tiny)))
+        return _log(self.alone[place]) - _log(self.first_probabilities[place])
 
     def _first(self, place: int) -> dict[str, float]:
         if place == NIL_PLACE:
@@ -147,6 +167,14 @@ class Terms:
             return dict(zip(decide.NIL_FEATURES, self.final_nil.tolist(), strict=True))
         row = self.final[int(np.searchsorted(self.read, place))]
         return dict(zip(decide.CANDIDATE_FEATURES, row.tolist(), strict=True))
+
+
+def _log_ratio(probabilities: Floats, place: int, against: int) -> float:
+    return _log(probabilities[place]) - _log(probabilities[against])
+
+
+def _log(probability: float) -> float:
+    return float(np.log(max(probability, np.finfo(np.float64).tiny)))
 
 
 def _difference(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def token_weights(linker: Scorer, base: Base) -> tuple[TokenWeight, ...]:
     context = pair_context_of(base.window.item)
     texts = [pair_entity(base.entities[place]) for place, _ in signed]
     halves = [pair_tokens(linker.reranker.pairs, context, text) for text in texts]
-    model = _torch_model(linker)
+    model = torch_model(linker)
     weights = gradient_times_input(
         model, [[t.id for t in a] for a, _ in halves], [[t.id for t in b] for _, b in halves]
     )
@@ -141,7 +141,7 @@ def _in_text(window: Window, token: PairToken) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _torch_model(linker: Scorer) -> BertClassifier:
+def torch_model(linker: Scorer) -> BertClassifier:
     """The reranker's model in PyTorch, whatever computes it in use: only PyTorch has gradients."""
     if isinstance(linker.reranker, CrossEncoder):
         return linker.reranker.model

@@ -1,0 +1,115 @@
+"""Faithfulness against linking the shortened texts one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import entlink
+from entlink.analyse import Faithfulness, measure_faithfulness
+from entlink.analyse.faithful import MATTERS
+from entlink.errors import ConfigError, InputError
+from entlink.linker import Linker
+from entlink.records import NIL, Document, Mention
+from tests.tiny import make_bundle
+
+TEXTS = [
+    ("It was late. On that day Jordan met Paris Hilton in Chicago. They ate.", "Jordan"),
+    ("The river Amazon is long. We saw Georgia then.", "Amazon"),
+    ("Twin", "Twin"),
+]
+DOCUMENTS = [
+    Document(str(i), text, (Mention(text.index(name), text.index(name) + len(name), name),))
+    for i, (text, name) in enumerate(TEXTS)
+]
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
+    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield entlink.load(bundle.path, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def found(linker: Linker) -> Faithfulness:
+    return measure_faithfulness(linker, DOCUMENTS)
+
+
+def by_hand(linker: Linker, document: Document) -> tuple[list[float], dict[str, int]]:
+    """The changes by linking each shorter text afresh, and the place that each method names."""
+    assert document.mentions
+    mention, text = document.mentions[0], document.text
+    e = linker.explain(text, mention, vectors=False)
+    parts = [x for x in e.effects if x.kind == "sentence"]
+
+    def odds(text: str, mention: Mention) -> float:
+        ((link,),) = linker.link_docs([linker._nlp.make_doc(text)], [[mention]], n_candidates=21)
+        p = {c.entity_id: c.probability for c in link.candidates}
+        p[NIL] = 1 - sum(p.values())
+        return float(np.log(p[e.entity_id] / p[e.rival]))
+
+    changes = []
+    for part in parts:
+        assert part.start is not None and part.end is not None
+        shift = len(part.part) if part.start < mention.start else 0
+        moved = replace(mention, start=mention.start - shift, end=mention.end - shift)
+        shorter = text[: part.start] + text[part.end :]
+        changes.append(odds(shorter, moved) - odds(text, mention))
+    weights = [
+        sum(t.weight for t in e.tokens if t.start is not None and p.start <= t.start < p.end)
+        for p in parts
+        if p.start is not None and p.end is not None
+    ]
+    named = {
+        "explanation": int(np.argmax([abs(part.log_odds) for part in parts])),
+        "gradient": int(np.argmax(np.abs(weights))),
+    }
+    return changes, named
+
+
+def test_figures_by_hand(linker: Linker, found: Faithfulness) -> None:
+    cases = [by_hand(linker, document) for document in DOCUMENTS[:2]]
+    assert found.n_mentions == 2  # the third has no text around it
+    assert found.n_parts == np.mean([len(changes) for changes, _ in cases])
+    expected = np.mean([np.mean(np.abs(changes)) for changes, _ in cases])
+    assert found.change == pytest.approx(expected, rel=1e-3)
+    for method in ("explanation", "gradient"):
+        first = [named[method] == np.argmax(np.abs(changes)) for changes, named in cases]
+        size = [abs(changes[named[method]]) for changes, named in cases]
+        assert found.methods[method].first == np.mean(first)
+        assert found.methods[method].change == pytest.approx(np.mean(size), rel=1e-3)
+    lots = found.methods["random"]
+    assert lots.first == pytest.approx(np.mean([1 / len(changes) for changes, _ in cases]))
+    assert lots.change == pytest.approx(found.change)
+    matter = [changes for changes, _ in cases if max(map(abs, changes)) >= MATTERS]
+    assert found.n_matter == len(matter)
+
+
+def test_an_explanation_names_what_changes_more_than_lots_do(found: Faithfulness) -> None:
+    assert found.methods["explanation"].change >= found.methods["random"].change
+    assert set(found.methods) == {"explanation", "gradient", "nearest", "random"}
+    table = "\n".join(found.lines())
+    for name, method in found.methods.items():
+        assert f"| {name} | {method.first:.3f} | {method.change:.2f} |" in table
+
+
+def test_words_and_samples(linker: Linker) -> None:
+    seen: list[int] = []
+    found = measure_faithfulness(
+        linker, DOCUMENTS, kind="word", n_mentions=1, on_mention=seen.append
+    )
+    assert (found.kind, found.n_mentions, seen) == ("word", 1, [1])
+    again = measure_faithfulness(linker, DOCUMENTS, kind="word", n_mentions=1)
+    assert found == again
+
+
+def test_what_cannot_be_measured(linker: Linker) -> None:
+    with pytest.raises(InputError, match="no mention has two sentences around it"):
+        measure_faithfulness(linker, DOCUMENTS[2:])
+    with pytest.raises(ConfigError, match="kind is 'verb'"):
+        measure_faithfulness(linker, DOCUMENTS, kind="verb")

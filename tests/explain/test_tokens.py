@@ -1,0 +1,118 @@
+"""Tokens against the tokenizer's own halves, gradients against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entlink.explain.parts import Window
+from entlink.explain.tokens import gradient_times_input, pair_tokens
+from entlink.records import Mention
+from entlink.rerank.cross_encoder import PairConfig, pad_pairs
+from tests import tiny
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["Jordan", "city", "of", "a", "river", "in", "[M]", "😀", "in", "a.", "capital"]
+    ),
+    max_size=20,
+).map(" ".join)
+READER = tiny.cross_encoder()
+
+
+@settings(max_examples=60)
+@given(left=TEXTS, span=TEXTS, right=TEXTS, name=TEXTS, description=TEXTS)
+def test_tokens_are_those_of_the_pair(
+    left: str, span: str, right: str, name: str, description: str
+) -> None:
+    context, entity = (left, span, right), (name, description)
+    first, second = pair_tokens(READER.pairs, context, entity)
+    assert [token.id for token in first] == READER.pairs.mentions([context])[0]
+    assert [token.id for token in second] == READER.pairs.entities([entity])[0]
+    parts = {"left": left, "span": span, "right": right, "name": name, "description": description}
+    for token in (*first, *second):
+        if token.side == "mark":
+            continue
+        said = parts[token.side][token.start : token.end]
+        piece = READER.pairs.tokenizer.id_to_token(token.id) or ""
+        assert piece == "[UNK]" or piece.removeprefix("##") == said.lower()
+    sides = [token.side for token in first if token.side != "mark"]
+    assert sides == sorted(sides, key=["left", "span", "right"].index)
+
+
+def test_gradients_are_those_of_small_steps() -> None:
+    """Each token's number is what the logit loses as its embedding shrinks a little."""
+    model = READER.model.double()
+    first = [[2, 20, 30, 5, 40, 6, 3], [2, 5, 40, 6, 3]]
+    second = [[50, 7, 60, 61, 3], [50, 51, 7, 3]]
+    try:
+        found = gradient_times_input(model, first, second)
+        ids, segments, is_token = pad_pairs(first, second)
+        table = model.bert.embeddings.word_embeddings
+        for row in range(2):
+            n = len(first[row]) + len(second[row])
+            assert found[row].shape == (n,)
+            for place in range(n):
+                expected = _slope(model, table, ids[row], segments[row], is_token[row], place)
+                assert found[row][place] == pytest.approx(expected, rel=1e-4, abs=1e-8)
+        assert not table._forward_hooks
+        assert all(p.grad is None for p in model.parameters())
+    finally:
+        model.float()
+
+
+def _slope(
+    model: torch.nn.Module,
+    table: torch.nn.Module,
+    ids: torch.Tensor,
+    segments: torch.Tensor,
+    is_token: torch.Tensor,
+    place: int,
+    step: float = 1e-5,
+) -> float:
+    """(logit with the embedding scaled by 1 + step) - (by 1 - step), over 2 steps."""
+    logits = []
+    for scale in (1 + step, 1 - step):
+
+        def stretch(_: object, __: object, out: torch.Tensor, scale: float = scale) -> torch.Tensor:
+            out = out.clone()
+            out[0, place] *= scale
+            return out
+
+        hook = table.register_forward_hook(stretch)
+        with torch.no_grad():
+            logits.append(float(model(ids[None], segments[None], is_token[None])))
+        hook.remove()
+    return (logits[0] - logits[1]) / (2 * step)
+
+
+def test_places_in_the_text() -> None:
+    from entlink.explain.tokens import PairToken, _in_text
+
+    text = "A city. Jordan, a river."
+    window = Window.around(text, Mention(8, 14, "Jordan"))
+    context = (window.item.left, window.item.span, window.item.right)
+    config = PairConfig(12, 12, 8, 8)
+    reader = tiny.cross_encoder(config=config)
+    first, second = pair_tokens(reader.pairs, context, ("Jordan", "river"))
+    for token in first:
+        if token.side != "mark":
+            start, end = _in_text(window, token)
+            assert start is not None
+            piece = reader.pairs.tokenizer.id_to_token(token.id) or ""
+            assert text[start:end].lower() == piece.removeprefix("##")
+    assert all(_in_text(window, token) == (None, None) for token in second)
+    named = Window.around(text, Mention(8, 14, "Jordan", full_name="Michael Jordan"))
+    assert _in_text(named, PairToken(1, "span", 0, 3)) == (None, None)
+
+
+def test_the_whole_of_an_explanation_adds_both_pairs() -> None:
+    """The context's weights are the answer's less the rival's; the entity's are the answer's."""
+    first, second = [[2, 20, 5, 40, 6, 3]] * 2, [[50, 7, 60, 3], [51, 7, 3]]
+    one, other = gradient_times_input(READER.model, first, second)
+    again = gradient_times_input(READER.model, first[:1], second[:1])[0]
+    np.testing.assert_allclose(one, again, rtol=1e-3, atol=1e-6)
+    assert len(one) == 10 and len(other) == 9
