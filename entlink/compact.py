@@ -68,7 +68,9 @@ def _make(bundle: Bundle, kb: LiveKnowledgeBase, merged: str) -> Path:
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle.path / name, made / name)
         entities = (entity for batch in kb.iterate() for entity in batch)
-        write_kb(made / FILE_NAME, entities, lambda: _aliases(kb), merged=merged)
+        write_kb(
+            made / FILE_NAME, entities, lambda: _aliases(kb), kb.base.parent_rows, merged=merged
+        )
         made.chmod(path.stat().st_mode & 0o777)
         write_manifest(made)
     except BaseException:

@@ -33,6 +33,7 @@ from entlink.kb.resolve import (
     resolve_redirects,
     tell_cycles,
     type_names,
+    types_above,
 )
 from entlink.kb.scratch import KEPT, Source
 from entlink.kb.staging import Staging
@@ -178,8 +179,13 @@ def _finish(
     entities = tqdm(
         _entities(connection, linked), desc="entities", total=n_entities, disable=not progress
     )
-    names = Names(connection)
-    digest, n_aliases = write_kb(out / FILE_NAME, _noted(entities, names), names.rows)
+    names, used = Names(connection), set[str]()
+    digest, n_aliases = write_kb(
+        out / FILE_NAME,
+        _noted(entities, names, used),
+        names.rows,
+        lambda: types_above(connection, used),
+    )
     if mentions:
         redirect_mentions(connection, mentions)
     return BuildReport(
@@ -205,9 +211,13 @@ def _finish(
     )
 
 
-def _noted(entities: Iterable[tuple[int, Entity]], names: Names) -> Iterator[Entity]:
+def _noted(
+    entities: Iterable[tuple[int, Entity]], names: Names, types: set[str]
+) -> Iterator[Entity]:
+    """The entities, and beside that their names and the types that they have."""
     for row, (n, entity) in enumerate(entities):
         names.add(n, row, entity)
+        types.update(entity.types)
         yield entity
 
 

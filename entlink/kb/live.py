@@ -133,8 +133,8 @@ class LiveKnowledgeBase(KnowledgeBase):
         return self._rows_now(list(dict.fromkeys(ids)))
 
     def rows_of_types(self, types: Iterable[str]) -> list[int]:
-        """The rows of entities that now have one of these types, by its id or its name."""
-        edits, wanted = self.refresh(), set(types)
+        """The rows of entities that now have one of these types or one below."""
+        edits, wanted = self.refresh(), self.base.types_below(types)
         kept = [row for row in self.base.rows_of_types(wanted) if edits.now(row) == row]
         behind = range(len(self.base), edits.next_row)
         of = {row: {*edits.entity(row).types, *edits.entity(row).type_names} for row in behind}

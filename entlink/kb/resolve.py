@@ -75,6 +75,21 @@ def keep_types(connection: sqlite3.Connection, wanted: Iterable[str]) -> int:
     return done.rowcount
 
 
+def types_above(connection: sqlite3.Connection, types: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each type, and each above it, with those right above: (child, parent), once each."""
+    connection.execute("CREATE INDEX IF NOT EXISTS above ON parents (child)")
+    waiting = sorted(types)
+    seen = set(waiting)
+    while waiting:
+        child = waiting.pop()
+        sql = "SELECT DISTINCT parent FROM parents WHERE child = ? ORDER BY parent"
+        for (parent,) in connection.execute(sql, [child]).fetchall():
+            yield child, str(parent)
+            if parent not in seen:
+                seen.add(str(parent))
+                waiting.append(str(parent))
+
+
 def tell_cycles(connection: sqlite3.Connection, on_note: OnBad | None) -> int:
     """Name the links of the type hierarchy that lead back to a type below; returns how many."""
     above: dict[str, list[tuple[str, str]]] = defaultdict(list)

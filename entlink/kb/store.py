@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +15,12 @@ import orjson
 
 from entlink.errors import BundleError, InputError
 from entlink.kb.aliases import normalise
+from entlink.kb.rows import COLUMNS, batches, entity_of, marks
 from entlink.records import Entity
-
-_T = TypeVar("_T")
 
 FILE_NAME = "kb.sqlite"
 SCHEMA_VERSION = 1
 _MMAP_BYTES = 1 << 31  # processes share the pages of one file instead of each caching them
-_MAX_VARIABLES = 900  # older SQLite builds allow 999 in one statement
-_COLUMNS = (
-    "row, id, name, aliases, description, facts, types, type_names, popularity, degree, extra"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +157,15 @@ class KnowledgeBase:
 
     def by_id(self, id: str) -> Entity | None:
         """The entity with this id, or None."""
-        rows = self._read(f"SELECT {_COLUMNS} FROM entities WHERE id = ?", [id])
-        return _entity(rows[0]) if rows else None
+        rows = self._read(f"SELECT {COLUMNS} FROM entities WHERE id = ?", [id])
+        return entity_of(rows[0]) if rows else None
 
     def by_rows(self, rows: Sequence[int]) -> list[Entity]:
         """The entities of these rows, in the order of `rows`; InputError for a row not there."""
         found: dict[int, Entity] = {}
-        for part in _batches(sorted({int(row) for row in rows})):
-            sql = f"SELECT {_COLUMNS} FROM entities WHERE row IN ({_marks(part)})"
-            found.update((int(str(row[0])), _entity(row)) for row in self._read(sql, part))
+        for part in batches(sorted({int(row) for row in rows})):
+            sql = f"SELECT {COLUMNS} FROM entities WHERE row IN ({marks(part)})"
+            found.update((int(str(row[0])), entity_of(row)) for row in self._read(sql, part))
         try:
             return [found[int(row)] for row in rows]
         except KeyError as error:
@@ -182,20 +176,46 @@ class KnowledgeBase:
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The rows of those of `ids` that are in the knowledge base."""
         found: dict[str, int] = {}
-        for part in _batches(list(dict.fromkeys(ids))):
-            sql = f"SELECT id, row FROM entities WHERE id IN ({_marks(part)})"
+        for part in batches(list(dict.fromkeys(ids))):
+            sql = f"SELECT id, row FROM entities WHERE id IN ({marks(part)})"
             found.update((str(id), int(str(row))) for id, row in self._read(sql, part))
         return found
 
     def rows_of_types(self, types: Iterable[str]) -> list[int]:
-        """The rows of entities that have one of these types, by its id or its name, ascending."""
-        wanted = orjson.dumps(sorted(set(types))).decode()
+        """The rows of entities that have one of these types or one below, ascending.
+
+        A type is named by its id or its name.
+        """
+        wanted = orjson.dumps(sorted(self.types_below(types))).decode()
         sql = (
             "SELECT row FROM entities AS e WHERE EXISTS (SELECT 1 FROM json_each(e.types) AS t "
             "JOIN json_each(?) AS w ON w.value = t.value) OR EXISTS (SELECT 1 FROM "
             "json_each(e.type_names) AS t JOIN json_each(?) AS w ON w.value = t.value) ORDER BY row"
         )
         return [int(str(row)) for (row,) in self._read(sql, [wanted, wanted])]
+
+    def types_below(self, types: Iterable[str]) -> set[str]:
+        """These types, and the ids of all below them, if the hierarchy of types is known."""
+        found = set(types)
+        if not self._read("SELECT 1 FROM sqlite_master WHERE name = 'parents'"):
+            return found
+        for part in batches(sorted(found)):
+            sql = f"SELECT id FROM entities WHERE name IN ({marks(part)})"
+            found.update(str(id) for (id,) in self._read(sql, part))
+        waiting = sorted(found)
+        while waiting:
+            sql = "SELECT child FROM parents WHERE parent = ?"
+            below = {str(child) for (child,) in self._read(sql, [waiting.pop()])} - found
+            found |= below
+            waiting += sorted(below)
+        return found
+
+    def parent_rows(self) -> list[tuple[str, str]]:
+        """The hierarchy of types: (child, parent), sorted; empty if it is not known."""
+        if not self._read("SELECT 1 FROM sqlite_master WHERE name = 'parents'"):
+            return []
+        rows = self._read("SELECT child, parent FROM parents ORDER BY child, parent")
+        return [(str(child), str(parent)) for child, parent in rows]
 
     def iterate(self, *, batch_size: int = 1000) -> Iterator[list[Entity]]:
         """All entities in row order, `batch_size` at a time."""
@@ -204,8 +224,8 @@ class KnowledgeBase:
 
     def between(self, first: int, after: int) -> list[Entity]:
         """The entities from row `first` to before row `after`, as they were built."""
-        sql = f"SELECT {_COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
-        return [_entity(row) for row in self._read(sql, [first, after])]
+        sql = f"SELECT {COLUMNS} FROM entities WHERE row >= ? AND row < ? ORDER BY row"
+        return [entity_of(row) for row in self._read(sql, [first, after])]
 
     def take_columns(
         self, popularity: npt.NDArray[np.float32], degree: npt.NDArray[np.int32]
@@ -241,11 +261,11 @@ class KnowledgeBase:
         """
         keys = {surface: normalise(surface) for surface in surfaces}
         hits: dict[str, list[AliasHit]] = {}
-        for part in _batches(sorted(set(keys.values()))):
+        for part in batches(sorted(set(keys.values()))):
             sql = (
                 "SELECT a.alias, a.row, a.prior, a.count FROM aliases AS a "
                 "JOIN entities AS e ON e.row = a.row "
-                f"WHERE a.alias IN ({_marks(part)}) "
+                f"WHERE a.alias IN ({marks(part)}) "
                 "ORDER BY a.alias, a.prior DESC, e.popularity DESC NULLS LAST, e.id"
             )
             for alias, row, prior, count in self._read(sql, part):
@@ -298,32 +318,3 @@ class KnowledgeBase:
         """How many entities have neither a description nor facts."""
         sql = "SELECT count(*) FROM entities WHERE coalesce(description, '') = '' AND facts = ''"
         return int(str(self._read(sql)[0][0]))
-
-
-def _entity(row: tuple[object, ...]) -> Entity:
-    _, id, name, aliases, description, facts, types, type_names, popularity, degree, extra = row
-    return Entity(
-        id=str(id),
-        name=str(name),
-        aliases=_strings(aliases),
-        description=None if description is None else str(description),
-        facts=str(facts),
-        types=_strings(types),
-        type_names=_strings(type_names),
-        popularity=popularity if isinstance(popularity, float) else None,
-        degree=int(str(degree)),
-        extra=orjson.loads(str(extra)) if extra else {},
-    )
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(orjson.loads(str(value))) if value else ()
-
-
-def _batches(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(values), _MAX_VARIABLES):
-        yield values[start : start + _MAX_VARIABLES]
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))

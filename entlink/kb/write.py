@@ -31,14 +31,23 @@ _CONTENT = (
 
 
 AliasRow = tuple[str, int, int, float]  # folded name, row, uses, share of the name's uses
+ParentRow = tuple[str, str]  # ids of a type and of one above it
+_PARENTS = (
+    "CREATE TABLE parents (parent TEXT, child TEXT, PRIMARY KEY (parent, child)) WITHOUT ROWID"
+)
 
 
 def write_kb(
-    path: Path, entities: Iterable[Entity], aliases: Callable[[], Iterable[AliasRow]], **meta: str
+    path: Path,
+    entities: Iterable[Entity],
+    aliases: Callable[[], Iterable[AliasRow]],
+    parents: Callable[[], Iterable[ParentRow]] = tuple,
+    **meta: str,
 ) -> tuple[str, int]:
     """Write a knowledge base file, whole or not at all; returns its digest and how many names.
 
-    `aliases` is called when all entities are written; its rows come sorted.
+    `aliases` is called when all entities are written; its rows come sorted. So is `parents`, the
+    hierarchy of types, of which there is no table where there is none.
     """
     with _in_place(path) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
@@ -50,6 +59,9 @@ def write_kb(
             n_entities += 1
         connection.execute("CREATE UNIQUE INDEX entities_id ON entities (id)")
         connection.executemany("INSERT INTO aliases VALUES (?,?,?,?)", aliases())
+        if hierarchy := [(parent, child) for child, parent in parents()]:
+            connection.execute(_PARENTS)
+            connection.executemany("INSERT OR IGNORE INTO parents VALUES (?,?)", hierarchy)
         n_aliases = int(connection.execute("SELECT count(*) FROM aliases").fetchone()[0])
         digest = content_digest(connection)
         rows = {
