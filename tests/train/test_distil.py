@@ -19,7 +19,7 @@ from entlink.encode.dual import BertReading, DualEncoder, DualEncoderConfig
 from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_inputs, mention_input, pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
-from entlink.rerank.cross_encoder import CrossEncoder
+from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.retrieve.index import VectorIndex
 from entlink.train.data import Example, fold_of, label_examples, read_examples
 from entlink.train.distil import begin, distil, learn, prepare, probe_of
@@ -27,7 +27,7 @@ from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import ranks, surface_vectors
 from entlink.train.distil_scores import Taught, labelled, rows_of, taught
-from entlink.train.distil_student import Student, score_batch
+from entlink.train.distil_student import Student, level, score_batch
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_reranker import WORDS
 from tests.train.world import World, write_world
@@ -145,6 +145,58 @@ def test_eight_bits(config: DistilTraining, kb: KnowledgeBase, tmp_path: Path) -
     assert exact.key != quick.key and exact.lists == quick.lists
     a, b = np.concatenate(exact.logits), np.concatenate(quick.logits)
     assert 0.0 < float(np.abs(a - b).mean()) < 0.2 * float(a.std())
+    assert ask(replace(few, backend="auto"), kb).key == quick.key
+
+
+def test_half_precision(config: DistilTraining, kb: KnowledgeBase, tmp_path: Path) -> None:
+    few = replace(config, scores=tmp_path, n_labelled=10, backend="bf16")
+    if not has_bf16("cpu"):
+        with pytest.raises(ConfigError, match="no bfloat16"):
+            ask(few, kb)
+        return
+    exact, half = ask(replace(few, backend="torch"), kb), ask(few, kb)
+    assert exact.key != half.key
+    a, b = np.concatenate(exact.logits), np.concatenate(half.logits)
+    assert float(np.abs(a - b).mean()) < 0.2 * float(a.std())
+
+
+def test_candidates_that_are_none(
+    config: DistilTraining, kb: KnowledgeBase, tmp_path: Path
+) -> None:
+    few = replace(config, scores=tmp_path, n_labelled=10)
+    ask(few, kb)
+    (path,) = tmp_path.glob("candidates-*")
+    path.write_bytes(b'{"doc": "d"}')
+    with pytest.raises(InputError, match=r"no candidates .* delete the file"):
+        ask(few, kb)
+
+
+def test_mentions_without_a_true_entity(config: DistilTraining, kb: KnowledgeBase) -> None:
+    """They have no part in the ordinary loss, nor in losses that need a positive."""
+    student = begin(config).eval()
+    lesson = prepare(config, kb, student)
+    nil = np.flatnonzero(lesson.lists.gold < 0)[:3]
+    assert len(nil) == 3
+    scores = score_batch(
+        student,
+        lesson.tables[0],
+        lesson.lists,
+        nil,
+        None,
+        np.zeros(0, int),
+        np.random.default_rng(0),
+    )
+    assert scores.in_batch.item() == 0.0 and not scores.is_positive.any()
+    levelled = level(student, scores)
+    chosen = scores.is_candidate
+    assert levelled.student[chosen].mean().item() == pytest.approx(
+        scores.teacher[chosen].mean().item(), abs=1e-4
+    )
+    nothing = replace(scores, is_candidate=torch.zeros_like(chosen))
+    assert level(student, nothing) is nothing
+    for name, loss in LOSSES.items():
+        value = loss(levelled.student, scores.teacher, chosen, scores.is_positive)
+        assert (value.item() == 0.0) == (name == "margin_mse")
 
 
 def test_a_batch_is_scored_as_in_use(config: DistilTraining, kb: KnowledgeBase) -> None:
