@@ -80,8 +80,8 @@ def rss_mb() -> float:
 
 
 def cpu_s() -> float:
-    """Processor time of this process and its children, in seconds (Linux)."""
-    ticks = [int(fields[11]) + int(fields[12]) for fields in _stat()]
+    """Processor time of this process and its children, in seconds (Linux); ended ones count too."""
+    ticks = [sum(map(int, fields[11:15])) for fields in _stat()]
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
@@ -193,7 +193,8 @@ def run(arguments: argparse.Namespace) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     summary, samples, size = link(arguments, folder)
     second, last = tenths(samples)
-    rates, memory = (rate(second), rate(last)), (second[-1].rss_mb, last[-1].rss_mb)
+    rates = rate(second), rate(last)
+    memory = max(s.rss_mb for s in second), max(s.rss_mb for s in last)  # at the end, workers go
     steady = rates[1] >= (1 - ALLOWED) * rates[0] and memory[1] <= (1 + ALLOWED) * memory[0]
     clock = {"second_tenth": rate(second, by="seconds"), "last_tenth": rate(last, by="seconds")}
     runs = [[s for s in samples if s.run == n] for n in sorted({s.run for s in samples})]

@@ -106,6 +106,20 @@ def test_children_are_counted_and_one_that_ended_does_no_harm() -> None:
     assert process.wait() == -9
 
 
+@linux
+def test_the_time_of_a_child_counts_while_it_runs_and_afterwards() -> None:
+    code = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    before = cpu_s()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdout.readline()
+        running = cpu_s()
+        process.communicate(b"\n")
+    assert running - before >= 0.45
+    assert cpu_s() >= running
+
+
 def test_composed_documents_are_always_the_same(tmp_path: Path) -> None:
     names = [f"Name {n}" for n in range(50)]
     for file in ("a", "b"):
