@@ -16,6 +16,8 @@ from entlink.kb.live import LiveKnowledgeBase
 from entlink.retrieve.dense import SurfaceVectors
 from entlink.retrieve.words import NameMatch, NameWords
 
+_MANY = 100  # vectors of the base that are left out by a filter, rather than found and left out
+
 
 class LiveSurfaces:
     """Searches the index of a bundle and a small exact one of the edits, as if they were one."""
@@ -30,7 +32,9 @@ class LiveSurfaces:
         self._lock = threading.Lock()
         self._more = _More.empty()
         self._n_taken = 0  # rows behind the base whose vectors are in it
+        self._gone_rows: set[int] = set()  # of the base, whose positions are in what is next
         self._gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # positions in the base
+        self._counts: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # of more: is it still so?
         self._seq = 0
         self._take()
 
@@ -45,27 +49,42 @@ class LiveSurfaces:
         Only among the positions that are ``allowed``, of which later ones are none.
         """
         self._take()
-        more, gone = self._more, self._gone
         before = None if allowed is None else allowed[: self._n_base]
-        if not self._seq:
+        if not self._seq or not len(queries):
             return self._base.search(queries, k=k, allowed=before)
-        n_fetch = min(self._n_base, k + len(gone))
-        scores, positions = self._base.index.search(queries, k=n_fetch, allowed=before)
-        scores = np.where(np.isin(positions, gone) | (positions < 0), -np.inf, scores)
+        with self._lock:
+            more, gone, counts = self._more, self._gone, self._counts
+        scores, positions = self._in_base(queries, k, before, gone)
         # row by row and not by BLAS, as everywhere: equal vectors get equal cosines
         cosines = np.stack([(more.vectors * query).sum(axis=1) for query in queries])
-        counts = np.asarray([self._counts(row) for row in more.rows.tolist()], dtype=np.bool_)
         if allowed is not None:
             behind = np.zeros(len(counts), dtype=np.bool_)
             known = allowed[self._n_base : self._n_base + len(counts)]
             behind[: len(known)] = known
-            counts &= behind
+            counts = counts & behind
         scores = np.hstack([scores, np.where(counts, cosines, -np.inf)])
         places = np.broadcast_to(np.arange(len(more.rows)) + self._n_base, cosines.shape)
         positions = np.hstack([positions, places])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         best = np.take_along_axis(positions, order, axis=1)
         return np.where(np.take_along_axis(scores, order, axis=1) > -np.inf, best, -1)
+
+    def _in_base(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        allowed: NDArray[np.bool_] | None,
+        gone: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and positions of the nearest in the base, -inf where there are no more."""
+        if len(gone) > _MANY:
+            left = np.ones(self._n_base, dtype=np.bool_) if allowed is None else allowed.copy()
+            left[gone] = False
+            allowed, gone = left, gone[:0]
+        n_fetch = max(1, min(self._n_base, k + len(gone)))
+        scores, positions = self._base.index.search(queries, k=n_fetch, allowed=allowed)
+        missing = np.isin(positions, gone) | (positions < 0)
+        return np.where(missing, np.float32(-np.inf), scores), positions
 
     def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The KB row of each position."""
@@ -101,12 +120,9 @@ class LiveSurfaces:
             return before
         return before.and_then(self._more.words.match(surface, positions[n:] - self._n_base))
 
-    def _counts(self, row: int) -> bool:
-        return self._edits.now(row) == row
-
     def _take(self) -> None:
         """Take in the vectors of entities that were edited since the last look."""
-        edits = self._edits = self._kb.refresh()
+        edits = self._kb.refresh()
         if edits.seq == self._seq:
             return
         with self._lock:
@@ -120,8 +136,12 @@ class LiveSurfaces:
                     [view_names(edits.entity(row), self._views) for row in rows],
                 )
                 self._n_taken += len(rows)
-            gone = np.asarray(sorted(edits.gone_rows), dtype=np.int64)
-            self._gone = self._base.positions_of(gone)
+            new = edits.gone_rows - self._gone_rows
+            gone = self._base.positions_of(np.asarray(sorted(new), dtype=np.int64))
+            self._gone = np.concatenate([self._gone, gone])
+            self._gone_rows |= new
+            counts = [edits.now(row) == row for row in self._more.rows.tolist()]
+            self._counts = np.asarray(counts, dtype=np.bool_)
             self._seq = seq
 
 

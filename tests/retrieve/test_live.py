@@ -13,6 +13,7 @@ from entlink.kb.build import build_kb
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
+from entlink.retrieve import live as live_surfaces
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.live import LiveSurfaces
 from entlink.vectors import encode_each
@@ -32,8 +33,12 @@ def mentions() -> list[tuple[int, int]]:
     return [(TEXT.index(name), TEXT.index(name) + len(name)) for name in names]
 
 
+@pytest.mark.parametrize("many", [0, 100])
 @pytest.mark.parametrize("k", [1, 3, 8, 100])
-def test_as_if_it_had_been_built_so(tmp_path: Path, k: int) -> None:
+def test_as_if_it_had_been_built_so(
+    tmp_path: Path, k: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_surfaces, "_MANY", many)
     encoder = tiny.encoder()
     build_kb(tiny.ENTITIES, tmp_path / "base")
     live = LiveKnowledgeBase.open_with(tmp_path / "base", tmp_path / "edits")
@@ -75,3 +80,4 @@ def test_as_if_it_had_been_built_so(tmp_path: Path, k: int) -> None:
     again = Retriever(live, encoder, LiveSurfaces(SurfaceVectors.build(live, encoder), live))
     assert told(again, live) == told(edited, live)
     assert len(before) == len(inputs)
+    assert edited.retrieve([], k=k) == []
