@@ -86,6 +86,11 @@ faithful: $(VENV)/.test-stamp
 masked-head: $(VENV)/.test-stamp
 	$(BIN)/entlink train head kb/recipe/masked_head.toml
 
+# The retriever's studies (docs/retriever.md), each a table that goes on row by row where it stopped:
+# ablation sharing encoders hybrid curve rounds aliases questions unseen. RETRIEVER=--limit=50 for a try.
+retriever-%: kb/recipe/retriever_%.toml $(VENV)/.test-stamp
+	$(BIN)/python -m tests.studies.retrieval $< --out $(OUT)/$@ $(RETRIEVER)
+
 # A run killed at KILLS random moments loses nothing (CI does it 20 times): about four minutes.
 KILLS ?= 200
 corpus-kills: $(VENV)/.test-stamp

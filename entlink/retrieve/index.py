@@ -169,15 +169,16 @@ class VectorIndex:
         return inner
 
 
-def open_index(folder: Path) -> VectorIndex:
+def open_index(folder: Path, config: IndexConfig | None = None) -> VectorIndex:
     """Map the index in a folder: index.faiss, and what belongs to it if it is approximate.
 
-    Raises BundleError if it is not whole.
+    It is searched as it was made to be, or by another ``config`` of the same factory. Raises
+    BundleError if it is not whole.
     """
     file, settings = folder / "index.faiss", folder / CONFIG_NAME
     if not settings.exists() and not (folder / "vectors.npy").exists():
         return VectorIndex.open(file)
-    config = IndexConfig.load(settings)
+    config = config or IndexConfig.load(settings)
     try:
         stored = StoredVectors.open(folder)
     except (OSError, ValueError, EOFError) as error:

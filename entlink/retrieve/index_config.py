@@ -74,7 +74,7 @@ class IndexConfig:
             return replace(self, factory="HNSW32,SQ8", search=self.search or "efSearch=256")
         lists = 1 << int(math.log2(4 * math.sqrt(n)))
         size = next(s for s in (_BYTES, 2, 1) if dim % s == 0)
-        search = self.search or f"nprobe={max(16, lists // 128)}"
+        search = self.search or f"nprobe={max(16, round(math.sqrt(lists / 2)))}"
         return replace(self, factory=f"IVF{lists},PQ{dim // size}", search=search)
 
     def dump(self) -> str:

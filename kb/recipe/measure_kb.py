@@ -4,6 +4,7 @@
     python kb/recipe/measure_kb.py recombine N --from ../shared/data/wikidata --out many.jsonl.gz
     python kb/recipe/measure_kb.py build many.jsonl.gz --out many-kb
     python kb/recipe/measure_kb.py open many-kb
+    python kb/recipe/measure_kb.py edit [--bundle NAME|DIR]
 
 `recombine` makes N entities whose names and descriptions are put together from real ones, so that
 the statistics of their text are real: a name takes its words from two entities of one type, and
@@ -16,10 +17,12 @@ import argparse
 import json
 import random
 import resource
+import statistics
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from entlink.kb.build import build_from
@@ -77,11 +80,11 @@ def _mixed(number: int, first: Entity, second: Entity, third: Entity) -> dict[st
     }
 
 
-def measure_build(source: Path, out: Path) -> dict[str, object]:
+def measure_build(sources: Sequence[Path], out: Path) -> dict[str, object]:
     """Seconds and memory of a build."""
     before, started = _rss_mb(), time.perf_counter()
-    records = read_source(source, guess_format(source), on_bad=_tell)
-    report = build_from([Source(records)], out)
+    records = (read_source(source, guess_format(source), on_bad=_tell) for source in sources)
+    report = build_from([Source(many) for many in records], out)
     seconds = time.perf_counter() - started
     return {
         "entities": report.n_entities,
@@ -114,6 +117,44 @@ def measure_open(path: Path) -> dict[str, object]:
     }
 
 
+def measure_edits(like: str | None, times: int = 50) -> dict[str, object]:
+    """Milliseconds to add an entity, on disk, and to link a text that names it."""
+    from entlink.bundle import create_bundle, open_bundle
+    from entlink.linker import Linker
+
+    taken: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = create_bundle(open_bundle(like).path, like, Path(folder) / "bundle")
+        linker = Linker.load(bundle, device="cpu", threads=1)
+        linker.link("Barack Obama spoke in Chicago.")  # all is loaded
+        linker.seconds.clear()
+        n_right = 0
+        for number in range(times):
+            name = f"Quorvex {''.join(chr(97 + int(d)) for d in str(number))}ton"
+            entity = Entity(f"N{number}", name, (), "maker of pumps for deep mines")
+            wall, cpu = time.perf_counter(), time.process_time()
+            linker.kb.add(entity)
+            between, cpu_between = time.perf_counter(), time.process_time()
+            (linked,) = linker.link(f"The pumps of {name} were sold to many miners.")
+            after, cpu_after = time.perf_counter(), time.process_time()
+            n_right += entity.id in {link.entity_id for link in linked.links}
+            taken["add_ms"].append(between - wall)
+            taken["link_ms"].append(after - between)
+            taken["both_ms"].append(after - wall)
+            taken["both_cpu_ms"].append(cpu_after - cpu)
+            taken["add_cpu_ms"].append(cpu_between - cpu)
+    middle = {name: round(1000 * statistics.median(many), 2) for name, many in taken.items()}
+    worst = round(1000 * max(taken["both_ms"]), 1)
+    stages = {name: round(1000 * s / times, 2) for name, s in linker.seconds.items()}
+    return {
+        **middle,
+        "both_ms_at_most": worst,
+        "link_stages_mean_ms": stages,
+        "added": times,
+        "linked_to": n_right,
+    }
+
+
 def _rss_mb() -> float:
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(kilobytes / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
@@ -137,12 +178,14 @@ def main() -> int:
     build.add_argument("source", type=Path)
     build.add_argument("--out", type=Path, required=True)
     commands.add_parser("open").add_argument("path", type=Path)
+    commands.add_parser("edit").add_argument("--bundle")
     options = parser.parse_args()
     run: dict[str, Callable[[], dict[str, object]]] = {
         "importer": lambda: measure_importer(options.path, options.format),
         "recombine": lambda: recombine(options.n, options.source, options.out),
-        "build": lambda: measure_build(options.source, options.out),
+        "build": lambda: measure_build([options.source], options.out),
         "open": lambda: measure_open(options.path),
+        "edit": lambda: measure_edits(options.bundle),
     }
     sys.stdout.write(json.dumps(run[options.command](), indent=2) + "\n")
     return 0
