@@ -25,7 +25,7 @@ from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import in_batch_softmax, triplet
 from entlink.train.mining import hard_negatives, recall_at, surface_vectors
 from entlink.train.progress import Progress
-from entlink.train.retriever_config import RetrieverTraining
+from entlink.train.retriever_config import RetrieverTraining, is_hidden
 from entlink.train.retriever_sets import training_sets
 from entlink.train.tables import EntityTable, MentionTable, read_views
 
@@ -109,6 +109,7 @@ def train_retriever(config: RetrieverTraining) -> dict[str, float]:
 
 def _prepare(config: RetrieverTraining) -> _Run:
     views = read_views([config.kb, *config.views])
+    views = [[e for e in view if not is_hidden(e.id, config.hidden)] for view in views]
     rows = {entity.id: row for row, entity in enumerate(views[0])}
     model = DualEncoder(config.encoder)
     if config.embeddings is not None:

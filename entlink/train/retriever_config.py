@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from entlink.encode.config import DualEncoderConfig
 from entlink.errors import ConfigError
 
 LOSSES = ("softmax", "triplet")
+
+
+def is_hidden(id: str, one_in: int) -> bool:
+    """Is this entity one of those that are unknown in training? Always the same ones are."""
+    return one_in > 0 and zlib.crc32(id.encode()) % one_in == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class RetrieverTraining:
     n_adjectives: int = 0  # sentences with adjectives of countries
     n_folds: int = 0  # with leave_out: train without that fold of the documents
     leave_out: int = -1
+    hidden: int = 0  # one entity in so many is unknown to it, as if it had been added afterwards
     rounds: int = 3  # the first without hard negatives
     first_epochs: int = 2
     round_epochs: int = 1
