@@ -73,6 +73,11 @@ def mended(text: str, span: str, label: str) -> list[str]:
         ("Ann Bell of Nowhere left", "Ann Bell of Nowhere", "PER", ["Ann Bell of Nowhere"]),
         ("Kia Motor Corp of Korea won", "Kia Motor Corp of Korea", "MISC", None),
         ("the Bank of Korea won", "Bank of Korea", "ORG", ["Bank of Korea"]),
+        ("a man of Germany won", "of Germany", "PER", ["Germany"]),
+        # a people before a person
+        ("so American Ann Bell won", "American Ann Bell", "PER", ["American", "Ann Bell"]),
+        ("the South Korean Ann Bell", "South Korean Ann Bell", "PER", ["South Korean", "Ann Bell"]),
+        ("the American Ann Works", "American Ann Works", "ORG", ["American Ann Works"]),
         # tables
         ("0 Leyton Orient 2 Hartlepool 0", "Leyton Orient 2 Hartlepool", "ORG", None),
         ("Apollo 11 Hartlepool", "Apollo 11 Hartlepool", "ORG", ["Apollo 11 Hartlepool"]),
