@@ -40,7 +40,7 @@ class StoredVectors:
             raise ValueError("vectors.npy holds something else")
         if scales.shape != codes.shape[:1]:
             raise ValueError("vectors.npy and scales.npy do not fit")
-        return cls(codes, scales)
+        return cls(codes.view(np.ndarray), scales.view(np.ndarray))  # plain arrays, still mapped
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -61,4 +61,5 @@ class StoredVectors:
 
         Row by row and not by BLAS: equal vectors get equal scores, wherever they stand.
         """
-        return np.asarray((self.at(positions) * query).sum(axis=1))
+        codes = self._codes[positions].astype(np.float32)
+        return np.asarray((codes * query).sum(axis=1) * self._scales[positions])
