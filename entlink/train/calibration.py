@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
+from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.train.choices import Case, choose_reading, choose_threshold, choose_trust
 from entlink.train.data import (
     Example,
@@ -65,13 +66,15 @@ class CalibrationTraining:
     max_pairs: int = 16
     max_lost: float = 0.003  # share of dev's right answers that reading fewer pairs may cost
     penalty: float = 1e-3  # of squared weights
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)  # as in the bundle
 
 
 def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     """Fit both models and the threshold, write ``config.out``; returns figures on dev."""
     kb = KnowledgeBase.open(config.kb)
     encoder = DualEncoder.load(config.retriever)
-    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
+    hybrid = Hybrid.of(config.retrieval, kb)
+    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder), hybrid=hybrid)
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
     held_out = _some(label_examples(held_out, config.detector), config) + _made(config, kb)
     blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0)

@@ -20,6 +20,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.linker import Linker, Scored
 from entlink.records import NIL, Document
 from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 
 _NOT_LINKING = ("cli", "evaluate", "corpus", "analyse", "train", "component")
 
@@ -125,7 +126,8 @@ def _torch_name(device: str) -> str:
 
 def _over(kb: KnowledgeBase, linker: Linker) -> Linker:
     encoder = DualEncoder.load(linker.bundle.path / "retriever")
-    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
+    hybrid = Hybrid.of(RetrievalConfig.load(linker.bundle.path), kb)
+    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder), hybrid=hybrid)
     return Linker(linker.bundle, kb, retriever, None, linker.decision)
 
 
