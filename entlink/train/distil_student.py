@@ -27,6 +27,7 @@ SCORINGS = ("cosine", "dot", "mlp")
 _HIDDEN = 64  # of the small network
 _CHUNK = 8192  # mentions hashed at a time
 _EXACT = 0.7  # share of the mentions whose gold surface is the one that they spell
+_SCALES = (0.1, 100.0)  # least and greatest at the start
 _NO_POPULARITY = 0.3  # an own KB may know none
 
 
@@ -247,11 +248,28 @@ def _best(pairs: Tensor, where: Tensor, is_candidate: Tensor) -> Tensor:
 
 
 def level(student: Student, scores: Scores) -> Scores:
-    """Shift the student's scores so that their mean is the teacher's: losses compare the two."""
+    """Scale and shift the student's scores so that they spread within a list as the teacher's do.
+
+    And so that their mean is the teacher's: losses compare the two, and without this the first
+    thousand steps would go into the scale alone. Done once, before the first step.
+    """
     chosen = scores.is_candidate
     if not chosen.any():
         return scores
+    layer = student.layer
     with torch.no_grad():
-        shift = (scores.teacher - scores.student)[chosen].mean()
-        student.layer.bias.add_(shift)
-    return replace(scores, student=scores.student + shift)
+        ratio = _spread(scores.teacher, chosen) / _spread(scores.student, chosen).clamp_min(1e-6)
+        scale = (layer.log_scale.exp() * ratio).clamp(*_SCALES)
+        ratio = scale / layer.log_scale.exp()
+        layer.log_scale.copy_(scale.log())
+        before = layer.bias.clone()
+        shift = (scores.teacher - ratio * (scores.student - before))[chosen].mean()
+        layer.bias.copy_(shift)
+    return replace(scores, student=ratio * (scores.student - before) + shift)
+
+
+def _spread(values: Tensor, chosen: Tensor) -> Tensor:
+    """Standard deviation of the chosen values of a row from that row's mean, over all rows."""
+    kept = values.masked_fill(~chosen, 0.0)
+    means = kept.sum(dim=1, keepdim=True) / chosen.sum(dim=1, keepdim=True).clamp_min(1)
+    return (values - means)[chosen].square().mean().sqrt()
