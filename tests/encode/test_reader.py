@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 
 from entlink.encode.config import SHARING, BertReading, DualEncoderConfig
 from entlink.encode.dual import DualEncoder
 from entlink.encode.reader import BertEntities, BertMentions
+from entlink.encode.tokens import BertWords
 from entlink.errors import BundleError, ConfigError
 from entlink.inputs import EntityInput, MentionInput, entity_inputs, entity_numbers
 from entlink.train.loop import LoopConfig, fit
 from entlink.train.losses import in_batch_softmax
+from entlink.train.retriever import begin_with
 from tests.encode.inputs import ENTITIES, MENTIONS
 from tests.tiny import ENTITIES as KB
 from tests.tiny import bert, tokenizer
@@ -289,6 +293,19 @@ def test_without_projection_vectors_have_the_size_of_the_base(base: Path) -> Non
         encoder(base, reading=reading)
 
 
+def test_embeddings_of_another_encoder_go_to_the_bags(base: Path) -> None:
+    sizes = replace(SIZES, mention_encoder="bag", entity_encoder="bag")
+    bags = DualEncoder(replace(sizes, sharing="ade"))
+    mixed = encoder(base, mention_encoder="bag", sharing="ade")
+    before = mixed.entities.state_dict()["text.project.weight"].clone()
+    begin_with(mixed, bags)
+    tables = [m.mentions.state_dict()["embedder.table.weight"] for m in (mixed, bags)]
+    assert torch.equal(*tables)
+    assert torch.equal(mixed.entities.state_dict()["text.project.weight"], before)
+    with pytest.raises(ConfigError, match="no bag"):
+        begin_with(bags, encoder(base))
+
+
 def test_what_cannot_work_is_one_sentence(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="do not fit a BERT of 40"):
         encoder(base, reading=BertReading())
@@ -302,6 +319,8 @@ def test_what_cannot_work_is_one_sentence(base: Path, tmp_path: Path) -> None:
         BertReading(enrichment=-1.0)
     with pytest.raises(BundleError, match="not a BERT folder"):
         encoder(tmp_path)
+    with pytest.raises(BundleError, match=r"lacks \[unused0\]"):
+        BertWords(Tokenizer(WordPiece({"[CLS]": 0, "[SEP]": 1}, unk_token="[SEP]")), READING)
     model = encoder(base)
     model.save(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")

@@ -18,6 +18,7 @@ from entlink.kb.build import build_kb
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
+from entlink.retrieve import hybrid
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.retrieve.live import LiveSurfaces
@@ -106,8 +107,8 @@ def test_what_was_removed_or_changed_is_not_found_by_its_words(tmp_path: Path) -
     model = encoder(seed=2)
     kb.encode = partial(encode_each, model)
     surfaces = LiveSurfaces(SurfaceVectors.build(kb, model), kb, views=model.config.views)
-    hybrid = Hybrid.of(RetrievalConfig(bm25=5.0), kb)
-    retriever = Retriever(kb, model, surfaces, hybrid=hybrid)
+    weighed = Hybrid.of(RetrievalConfig(bm25=5.0), kb)
+    retriever = Retriever(kb, model, surfaces, hybrid=weighed)
     assert 4 in retriever.retrieve([mention("media personality")], k=3)[0].rows
     kb.remove("Q5")
     kb.update(replace(ENTITIES[2], description="a stream"))
@@ -190,3 +191,17 @@ def test_a_bundle_says_how_candidates_are_found(
     with pytest.raises(ConfigError, match="bm25 is -1"):
         RetrievalConfig(bm25=-1.0)
     kb.close()
+
+
+def test_of_two_processes_that_make_the_index_one_wins(kb: KnowledgeBase, tmp_path: Path) -> None:
+    config = RetrievalConfig(bm25=1.0)
+    first = Hybrid.open(config, kb, tmp_path)
+    folder = next(tmp_path.glob("bm25-*"))
+    hybrid._make(folder, kb)  # the other one comes too late
+    assert [file.name for file in tmp_path.iterdir()] == [folder.name]
+    assert first.bm25 is not None
+    for a, b in zip(first.bm25.scores("Jordan"), Bm25.open(folder).scores("Jordan"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(OSError, match="file"):
+        hybrid._make(tmp_path / "file", kb)

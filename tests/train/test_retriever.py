@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from entlink.encode.dual import DualEncoder, DualEncoderConfig
 from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_inputs, mention_input, surfaces
 from entlink.kb.build import build_kb
+from entlink.records import Entity
 from entlink.retrieve.index import VectorIndex
 from entlink.train import loop, retriever
 from entlink.train.data import Example, fold_of, read_examples
@@ -153,6 +155,32 @@ def test_training_stops_when_recall_no_longer_rises(world: World, tmp_path: Path
         replace(config, dev=())
     with pytest.raises(ConfigError, match="patience is -1"):
         replace(config, patience=-1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"finished": false}'])
+def test_a_history_that_is_none_is_one_line(world: World, tmp_path: Path, text: str) -> None:
+    (tmp_path / "out.history.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="no history") as caught:
+        train_retriever(settings(world, tmp_path / "out"))
+    assert "\n" not in str(caught.value)
+
+
+def test_some_entities_may_be_hidden(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither as gold nor as a negative does training see them."""
+    seen: list[set[str]] = []
+    real = EntityTable.of.__func__  # type: ignore[attr-defined]
+
+    def spy(cls: type[EntityTable], model: DualEncoder, known: list[Entity]) -> object:
+        seen.append({entity.id for entity in known})
+        return real(cls, model, known)
+
+    monkeypatch.setattr(EntityTable, "of", classmethod(spy))
+    config = replace(settings(world, tmp_path / "out"), rounds=1, first_epochs=1, hidden=3)
+    train_retriever(config)
+    expected = {f"E{i}" for i in range(16) if zlib.crc32(f"E{i}".encode()) % 3}
+    assert seen == [expected, expected] and 0 < len(expected) < 16
 
 
 @pytest.mark.parametrize("changes", [{"loss": "triplet"}, {"bf16": True}, {"loss": "hinge"}])
