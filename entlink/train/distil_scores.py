@@ -79,7 +79,7 @@ def taught(
     lists = _lists(folder / f"candidates-{mined[:24]}.jsonl.gz", mining, kb)
     if not lists:
         raise InputError(f"{mining.kb}: no mention to learn from; give mentions of its entities")
-    reader = _reader(teacher, folder, backend)
+    reader = reader_of(teacher, folder, backend)
     key = _digest({"candidates": mined, "backend": reader.backend, **parts})
     logits = _scores(folder / f"scores-{key[:24]}", reader, kb, lists)
     found = Taught(tuple(lists), tuple(logits), key)
@@ -166,7 +166,7 @@ def _candidates(record: Mapping[str, object], where: str) -> Candidates:
         raise InputError(f"{where}: no candidates ({reason(error)}); delete the file") from error
 
 
-def _reader(teacher: Path, folder: Path, backend: str) -> PairReader:
+def reader_of(teacher: Path, folder: Path, backend: str) -> PairReader:
     """The teacher, ready to read; eight bits are made beside the scores."""
     if backend not in BACKENDS:
         raise ConfigError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

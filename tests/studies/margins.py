@@ -29,7 +29,7 @@ from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.train.data import Example, read_examples
-from tests.studies.pages import figure
+from tests.studies.drawing import figure
 
 BINS = np.linspace(-1.0, 1.0, 41)
 Floats = NDArray[np.float64]

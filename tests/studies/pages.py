@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tests.studies.drawing import figure
 from tests.studies.rows import Done, Study
 
 _COLUMNS = ("recall@1", "recall@10", "recall@100", "mrr")
-_HEADS = {"accuracy": "accuracy, no reranker", "mentions_per_second": "mentions/s"}
+_HEADS = {
+    "mrr": "MRR",
+    "dev mrr": "dev MRR",
+    "left out mrr": "left out MRR",
+    "mentions_per_second": "mentions/s",
+    "pairs_per_mention": "pairs read a mention",
+    "accuracy_left_out": "accuracy, left out",
+}
 _COLOURS = ("#2c3e50", "#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f8c8d")
 
 
@@ -60,7 +66,7 @@ def cell(values: Sequence[float], *, digits: int = 3) -> str:
     if not values:
         return ""
     shown = f"{np.mean(values):.{digits}f}"
-    if len(values) > 1:
+    if len(values) > 1 and digits == 3:
         shown += f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
     return shown.replace("0.", ".") if digits == 3 else shown
 
@@ -141,20 +147,10 @@ def plot_curves(study: Study, done: Sequence[Done], path: Path) -> None:
                 label = f"{d.row}, {name.replace('_', '-')}" if d.seed == done[0].seed else None
                 xs, ys = [x for x, _ in points], [y for _, y in points]
                 axes.plot(xs, ys, line, color=colours[d.row], label=label)
+                if not d.curve and name in d.report:
+                    axes.axhline(d.report[name]["recall@1"], ls=line, color=colours[d.row])
         axes.set_xlabel("step")
         axes.set_ylabel("recall@1")
         axes.set_title(study.title, fontsize=10)
         axes.grid(visible=True, alpha=0.3)
         axes.legend(fontsize=8)
-
-
-@contextmanager
-def figure(path: Path, *, size: tuple[float, float]) -> Iterator[Any]:
-    """A matplotlib figure that is written as SVG at the end, the same bytes for the same data."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"svg.hashsalt": "entlink", "svg.fonttype": "none"}):
-        drawn = Figure(figsize=size, layout="constrained")
-        yield drawn
-        drawn.savefig(path, format="svg", metadata={"Date": None})

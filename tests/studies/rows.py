@@ -30,17 +30,24 @@ from entlink.train.distil_config import DistilTraining, is_left_out
 from entlink.train.distil_measure import Probe
 from entlink.train.distil_student import Student
 from entlink.train.tables import EntityTable, read_views
+from tests.studies.teacher import teacher_report
 
 Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A student with some settings of its own, or a whole bundle to compare with."""
+    """A student with some settings of its own, or what to compare it with; that is not trained."""
 
     name: str
     set: tuple[str, ...] = ()
-    bundle: str = ""  # measured as it is; nothing is trained
+    bundle: str = ""  # measured as it is
+    teacher: int = 0  # the teacher is measured on so many training and held-out mentions
+
+    @property
+    def is_trained(self) -> bool:
+        """Is it a student?"""
+        return not (self.bundle or self.teacher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +111,22 @@ def run_study(
     out.mkdir(parents=True, exist_ok=True)
     done = []
     for row in study.row:
-        for seed in study.seeds if not row.bundle else study.seeds[:1]:
-            config = None if row.bundle else settings_of(study, row, seed, out, changes)
+        for seed in study.seeds if row.is_trained else study.seeds[:1]:
+            config = settings_of(study, row, seed, out, changes)
             key = _key(study, row, config)
             path = out / f"{slug(row.name)}-{seed}.json"
             found = _read(path, key)
             told(f"{row.name}, seed {seed}: {'done before' if found else 'running'}")
             if found is None:
-                found = (
-                    _measured(study, row, seed) if config is None else _taught(study, row, config)
-                )
+                found = _run(study, row, config)
                 _write(path, found, key)
             done.append(found)
     return done
 
 
-def _key(study: Study, row: Row, config: DistilTraining | None) -> str:
-    text = f"{config} {study.sets} {study.curve_every} {row.bundle}"
+def _key(study: Study, row: Row, config: DistilTraining) -> str:
+    trained = f"{config} {study.curve_every}" if not row.bundle else ""
+    text = f"{trained} {study.sets} {row.bundle} {row.teacher}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -140,8 +146,13 @@ def _write(path: Path, done: Done, key: str) -> None:
     os.replace(temporary, path)
 
 
-def _measured(study: Study, row: Row, seed: int) -> Done:
-    return Done(row.name, seed, {}, pooled_figures(Linker.load(row.bundle), study.sets), [])
+def _run(study: Study, row: Row, config: DistilTraining) -> Done:
+    if row.bundle:
+        figures = pooled_figures(Linker.load(row.bundle), study.sets)
+        return Done(row.name, config.seed, {}, figures, [])
+    if row.teacher:
+        return Done(row.name, config.seed, dict(teacher_report(config, row.teacher)), {}, [])
+    return _taught(study, row, config)
 
 
 def _taught(study: Study, row: Row, config: DistilTraining) -> Done:

@@ -12,17 +12,24 @@ import pytest
 from entlink.config import load_config
 from entlink.encode.dual import DualEncoder
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import entity_inputs, mention_input, surfaces
+from entlink.inputs import (
+    entity_inputs,
+    mention_input,
+    pair_context,
+    pair_entity,
+    surfaces,
+)
 from entlink.kb.build import build_kb
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
 from entlink.retrieve.dense import Retriever, SurfaceVectors
-from entlink.train.data import Example, read_examples
+from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.distil_config import DistilTraining
 from entlink.train.reranker import RerankerTraining
 from tests.studies import margins, trajectories
 from tests.studies.pages import cell, gap_closed, gathered, table, write_page
 from tests.studies.rows import Done, Row, Study, run_study, slug
+from tests.studies.teacher import teacher_report
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_reranker import WORDS
 from tests.train.world import NAMES, World, entities, write_world
@@ -128,11 +135,13 @@ def test_a_study_goes_on_where_it_was_stopped(study: Study, folder: Path) -> Non
 
 
 def test_curves(study: Study, folder: Path) -> None:
-    curved = replace(study, row=study.row[:1], seeds=(0,), curve_every=2, sets=(), fresh=True)
-    (done,) = run_study(curved, folder / "dropout", told=lambda _: None)
+    rows = (study.row[0], Row("teacher", teacher=30))
+    curved = replace(study, row=rows, seeds=(0,), curve_every=2, sets=(), fresh=True)
+    done, teacher = run_study(curved, folder / "dropout", told=lambda _: None)
+    assert {n: f["n"] for n, f in teacher.report.items()} == {"train": 30.0, "held_out": 30.0}
     assert [p["step"] for p in done.curve] == [1, 2]  # 3 steps, counted from 1
     assert all({"train", "held_out", "dev"} <= set(p) for p in done.curve)
-    write_page(curved, [done], folder / "dropout")
+    write_page(curved, [done, teacher], folder / "dropout")
     assert "<svg" in (folder / "dropout.svg").read_text(encoding="utf-8")
 
 
@@ -167,9 +176,27 @@ def test_the_recipes(root: Path, name: str) -> None:
     configs = [
         load_config(root / study.base, DistilTraining, changes=[*study.set, *row.set])
         for row in study.row
-        if not row.bundle
+        if row.is_trained
     ]
     assert len({str(config) for config in configs}) == len(configs) >= 5
+
+
+def test_the_teacher_by_hand(base: Path, world: World) -> None:
+    """It reads all 16 entities, so the retrievers do not matter."""
+    config = load_config(base, DistilTraining, changes=["pool=40"])
+    found = teacher_report(config, 10**6)
+    teacher, known = CrossEncoder.load(config.teacher), {e.id: e for e in entities()}
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for e in read_examples([world.mentions]):
+        if e.gold in known:
+            context = pair_context(e.text, e.start, e.end)
+            texts = [pair_entity(entity) for entity in known.values()]
+            logits = teacher.score([context], texts, [(0, i) for i in range(16)])
+            best = list(known)[int(np.argmax(logits))]
+            right[fold_of(e.doc, 8) == 0].append(best == e.gold)
+    for name, is_out in (("train", False), ("held_out", True)):
+        assert found[name]["n"] == len(right[is_out])
+        assert found[name]["recall@1"] == pytest.approx(np.mean(right[is_out]))
 
 
 def test_margins_by_hand() -> None:

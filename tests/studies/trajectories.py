@@ -36,7 +36,7 @@ from entlink.train.distil import distil
 from entlink.train.distil_config import NONE, DistilTraining
 from entlink.train.distil_student import Student
 from entlink.train.reranker import RerankerTraining, train_reranker
-from tests.studies.pages import figure
+from tests.studies.drawing import figure
 
 N = 5
 MODELS = ("cross-encoder", "not-distilled", "distilled")
