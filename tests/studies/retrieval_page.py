@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from entlink.evaluate.benchmark.machine import machine
-from tests.studies.pages import figure
+from tests.studies.drawing import figure
 from tests.studies.retrieval_measure import K, Measured, pooled
 from tests.studies.retrieval_rows import Done, Study, write_json
 
