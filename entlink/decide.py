@@ -3,19 +3,21 @@
 Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and the
 KB say; it decides which candidates the cross-encoder reads. The second sees the cross-encoder's
 logits too, and shares out among the candidates that were read the probability that the first gave
-them. So all probabilities of a mention, NIL's included, always sum to one, whatever was read.
+them. A third (``coherence``) does so once more when the document's other mentions have answers. So
+all probabilities of a mention, NIL's included, always sum to one, whatever was read.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from entlink.coherence import FEATURES, N_HIDDEN, Coherence
 from entlink.errors import BundleError, reason
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,7 @@ CANDIDATE_FEATURES = (
 NIL_FEATURES = ("bias", "best_cosine", "no_alias", "best_logit")
 _N_FIRST = len(CANDIDATE_FEATURES) - 2  # those known before reading
 _N_NIL_FIRST = len(NIL_FEATURES) - 1
+N_DOCUMENT = len(CANDIDATE_FEATURES) + len(FEATURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Decision:
     nil_threshold: float = 0.5  # a link needs at least this probability
     max_pairs: int = 16  # read for a mention
     read_mass: float = 0.98  # read candidates until the first model's probabilities sum to this
+    coherence: Coherence | None = None  # None: every mention is decided for itself
 
     @classmethod
     def blank(cls) -> Decision:
@@ -92,17 +96,31 @@ class Decision:
             values: dict[str, Any] = {}
             for name, blank in asdict(cls.blank()).items():
                 if isinstance(blank, tuple):
-                    values[name] = tuple(float(weight) for weight in raw[name])
-                    if len(values[name]) != len(blank):
-                        raise ValueError(f"{name} has {len(values[name])} weights")
-                else:
+                    values[name] = _weights(name, raw[name], len(blank))
+                elif name != "coherence":
                     values[name] = type(blank)(raw[name])
-            return cls(**values)
+            return cls(**values, coherence=_coherence(raw.get("coherence")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"{path}: not a decision file of this version ({reason(error)}); "
                 "make the bundle again"
             ) from error
+
+
+def _weights(name: str, values: Any, n: int) -> tuple[float, ...]:
+    weights = tuple(float(weight) for weight in values)
+    if len(weights) != n:
+        raise ValueError(f"{name} has {len(weights)} weights")
+    return weights
+
+
+def _coherence(raw: Any) -> Coherence | None:
+    if raw is None:
+        return None
+    f, h = N_DOCUMENT, N_HIDDEN
+    sizes = {"linear": f, "hidden": f * h, "bias": h, "out": h, "nil": len(NIL_FEATURES)}
+    names = [field.name for field in fields(Coherence)]
+    return Coherence(**{name: _weights(name, raw[name], sizes[name]) for name in names})
 
 
 def first_features(evidence: Evidence) -> tuple[Floats, Floats]:
@@ -187,6 +205,41 @@ def final_probabilities(
     among = np.append(read, len(first) - 1)
     result = first.copy()
     result[among] = shares * first[among].sum()
+    return result
+
+
+def document_features(
+    evidence: Evidence, read: NDArray[np.int64], logits: NDArray[np.float32], around: Floats
+) -> tuple[Floats, Floats]:
+    """Features of the candidates read (n, 21) and of NIL (4,) in the document pass.
+
+    ``around`` (n, 5) is what ``coherence.surroundings`` found for them.
+    """
+    x, nil = first_features(evidence)
+    x, nil = final_features(x[read], nil, logits)
+    return np.concatenate([x, around], axis=1), nil
+
+
+def document_probabilities(
+    decision: Decision,
+    evidence: Evidence,
+    final: Floats,
+    read: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    around: Floats,
+) -> Floats:
+    """Probabilities (k + 1,), NIL last, in view of the document's other mentions.
+
+    What the candidates that were read and NIL have in ``final`` is shared out among them anew.
+    """
+    if decision.coherence is None or not len(read):
+        return final
+    x, nil = document_features(evidence, read, logits, around)
+    scores = decision.coherence.scores(x)
+    shares = _softmax(scores, float(nil @ np.asarray(decision.coherence.nil)))
+    among = np.append(read, len(final) - 1)
+    result = final.copy()
+    result[among] = shares * final[among].sum()
     return result
 
 

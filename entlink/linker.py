@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from entlink import decide
 from entlink.bundle import Bundle, open_bundle
+from entlink.documents import around, portions
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import mention_input, pair_context, with_full_names
+from entlink.inputs import mention_input, pair_context
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from entlink.rerank.cross_encoder import PairReader
     from entlink.retrieve.dense import Retrieved, Retriever
 
-_MENTIONS_AT_A_TIME = 512  # bounds memory, whatever the length of a document
 N_CANDIDATES = 100  # retrieved for a mention
 
 
@@ -44,6 +44,7 @@ class Scored:
     retrieved: Retrieved
     first: NDArray[np.float64]  # (k + 1,) probabilities before reading, NIL last
     logits: NDArray[np.float32]  # (k,) the reranker's, NaN where the pair was not read
+    alone: NDArray[np.float64]  # (k + 1,) probabilities before the document pass, NIL last
     probabilities: NDArray[np.float64]  # (k + 1,) NIL last
 
     def order(self) -> NDArray[np.int64]:
@@ -108,7 +109,8 @@ class Linker:
             rows &= set(self.kb.rows_of(ids).values())
         if not rows:
             raise InputError(
-                f"{self.kb.path}: no entity of types {types} and ids {ids}; check them"
+                f"{self.kb.path}: no entity of types {list(types)} and ids {list(ids[:5])}; "
+                "check them"
             )
         chosen = np.zeros(len(self.kb.popularity), dtype=np.bool_)
         chosen[sorted(rows)] = True
@@ -186,15 +188,10 @@ class Linker:
             raise ConfigError(f"n_candidates is {n_candidates}; it must be at least 1")
         if mentions is None:
             mentions = self.detector.detect(docs)
-        flat = [
-            (text, mention)
-            for text, found in zip((doc.text for doc in docs), mentions, strict=True)
-            for mention in with_full_names(found)
-        ]
         links: list[Link] = []
-        for begin in range(0, len(flat), _MENTIONS_AT_A_TIME):
-            some = flat[begin : begin + _MENTIONS_AT_A_TIME]
-            links += self._links(some, self.score(some), n_candidates)
+        for some, documents in portions([doc.text for doc in docs], mentions):
+            scored = self.score(some, documents=documents)
+            links += self._links(some, scored, n_candidates)
         rest = iter(links)
         return [tuple(islice(rest, len(found))) for found in mentions]
 
@@ -202,12 +199,14 @@ class Linker:
         self,
         mentions: Sequence[tuple[str, Mention]],
         *,
+        documents: Sequence[int] | None = None,
         candidates: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[Scored]:
         """Retrieve, decide what to read, read it, and share out the probabilities.
 
-        Takes (text of the document, mention) pairs. ``candidates`` are rows of the KB for each
-        mention, to be ranked in place of what the retriever would find.
+        Takes (text of the document, mention) pairs. ``documents`` has the number of each mention's
+        document, so that its mentions are seen together (default: each is alone). ``candidates``
+        are rows of the KB for each mention, to be ranked in place of what would be retrieved.
         """
         inputs = [
             mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
@@ -223,12 +222,20 @@ class Linker:
         read = [self._to_read(probabilities) for probabilities in first]
         with self._timed("rerank"):
             logits = self._read(mentions, found, read)
+        alone = [
+            decide.final_probabilities(self.decision, *known)
+            for known in zip(evidence, first, read, logits, strict=True)
+        ]
+        with self._timed("document"):
+            others = self._around(mentions, documents, found, read, alone)
         scored = []
-        for r, e, p, places, values in zip(found, evidence, first, read, logits, strict=True):
-            final = decide.final_probabilities(self.decision, e, p, places, values)
+        for i, (r, places, values) in enumerate(zip(found, read, logits, strict=True)):
+            final = decide.document_probabilities(
+                self.decision, evidence[i], alone[i], places, values, others[i]
+            )
             all_logits = np.full(len(r.rows), np.nan, dtype=np.float32)
             all_logits[places] = values
-            scored.append(Scored(r, p, all_logits, final))
+            scored.append(Scored(r, first[i], all_logits, alone[i], final))
         return scored
 
     @cached_property
@@ -294,6 +301,21 @@ class Linker:
         contexts = [pair_context(t, m.start, m.end, full_name=m.full_name) for t, m in mentions]
         chosen = [r.rows[places] for r, places in zip(found, read, strict=True)]
         return read_candidates(self.reranker, self.kb, contexts, chosen)
+
+    def _around(
+        self,
+        mentions: Sequence[tuple[str, Mention]],
+        documents: Sequence[int] | None,
+        found: Sequence[Retrieved],
+        read: Sequence[NDArray[np.int64]],
+        probabilities: Sequence[NDArray[np.float64]],
+    ) -> list[NDArray[np.float64]]:
+        """What each mention's document says of the candidates that were read."""
+        if self.decision.coherence is None:
+            return [np.zeros((len(places), 0)) for places in read]
+        names = [mention.text for _, mention in mentions]
+        numbers = range(len(mentions)) if documents is None else documents
+        return around(self.retriever, names, numbers, found, read, probabilities)
 
     def _links(
         self,

@@ -12,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from entlink.documents import portions
 from entlink.evaluate.detection import count_spans
 from entlink.evaluate.formats.gold import GoldDocument, GoldMention
 from entlink.evaluate.groups import Groups
 from entlink.evaluate.metrics import Outcome, SpanCounts
 from entlink.evaluate.sets import Candidates, GoldSet, check_reachable
-from entlink.inputs import with_full_names
 from entlink.linker import Linker, Scored
 from entlink.records import NIL, Document, Mention
 
 _LABELS = frozenset(("PER", "LOC", "ORG", "MISC"))  # a source's other words would mislead a model
 _DOCUMENTS = 64  # labelled at a time, as in use
-_MENTIONS = 512  # scored at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +137,10 @@ def score_documents(
     ``candidates`` are rows of the KB for each mention, in place of what would be retrieved.
     """
     _, found = linker.prepare(documents)
-    mentions = [
-        (doc.text, mention)
-        for doc, some in zip(documents, found, strict=True)
-        for mention in with_full_names(some)
-    ]
     scored: list[Scored] = []
-    for begin in range(0, len(mentions), _MENTIONS):
-        some = slice(begin, begin + _MENTIONS)
-        given = None if candidates is None else candidates[some]
-        scored += linker.score(mentions[some], candidates=given)
+    for mentions, numbers in portions([doc.text for doc in documents], found):
+        given = None if candidates is None else candidates[len(scored) :][: len(mentions)]
+        scored += linker.score(mentions, documents=numbers, candidates=given)
     return scored
 
 

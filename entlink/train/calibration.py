@@ -1,32 +1,38 @@
-"""Fitting the decision: weights on held-out training documents, the NIL threshold on dev.
+"""Fitting the decision: its weights, how much is read, and the NIL threshold.
 
-The held-out documents were seen neither by the retriever nor by the reranker in training, so their
-scores are as they will be on new text.
+Fitted on dev, on held-out training documents, and on composed ones that show what both have too
+little of. None was seen by the retriever or by the reranker in training, so their scores are as
+they will be on new text.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from tqdm import tqdm
 
 from entlink import decide
 from entlink.encode.dual import DualEncoder
-from entlink.errors import InputError
 from entlink.inputs import mention_input, pair_context
+from entlink.kb.aliases import normalise
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.rerank.reading import read_candidates
-from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
-from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
-from entlink.train.choices import Case, choose_reading, choose_threshold, choose_trust
+from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.retrieve.hybrid import RetrievalConfig
+from entlink.train.choices import (
+    Case,
+    before_documents,
+    choose_heat,
+    choose_reading,
+    choose_threshold,
+    surroundings_of,
+)
 from entlink.train.data import (
     Example,
     fold_of,
@@ -37,10 +43,12 @@ from entlink.train.data import (
 )
 from entlink.train.distant import Ambiguous, composed_ambiguous
 from entlink.train.matches import adjective_examples, match_examples
+from entlink.train.weights import fit_coherence, fit_weights
 
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # mentions
+_LESS = ("match-", "adjective-")  # composed documents that count as the held-out ones do
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +69,70 @@ class CalibrationTraining:
     n_ambiguous: int = 0
     unlabelled: tuple[Path, ...] = ()  # texts beside whose sentences the ambiguous names stand
     hold_out: int = 16  # as in the retriever's and the reranker's training
-    n_mentions: int = 1500  # at most, drawn from the held-out documents; as many of dev
+    n_rivals: int = 0  # documents with several bearers of one name, about so many
+    n_mentions: int = 3000  # of held-out documents; those drawn are taken whole
+    n_dev: int = 7000  # of dev documents
+    held_out_weight: float = 0.5  # of a held-out mention beside one of dev
     seed: int = 0
     max_pairs: int = 16
-    max_lost: float = 0.003  # share of dev's right answers that reading fewer pairs may cost
+    max_lost: float = 0.004  # share of dev's right answers that reading fewer pairs may cost
     penalty: float = 1e-3  # of squared weights
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)  # as in the bundle
 
 
 def train_calibration(config: CalibrationTraining) -> dict[str, float]:
-    """Fit both models and the threshold, write ``config.out``; returns figures on dev."""
+    """Fit all models, choose reading and threshold, write ``config.out``; returns figures on dev.
+
+    Held-out training documents and composed ones count less than dev, which is like what is linked.
+    """
     kb = KnowledgeBase.open(config.kb)
     encoder = DualEncoder.load(config.retriever)
-    hybrid = Hybrid.of(config.retrieval, kb)
-    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder), hybrid=hybrid)
+    retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))
     held_out = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) == 0]
-    held_out = _some(label_examples(held_out, config.detector), config) + _made(config, kb)
-    blank = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0)
-    found, gold = _retrieve(kb, retriever, held_out)
-    decision = _fit_first(blank, config, retriever, found, gold)
-    log.info("first model: %s %s", decision.first, decision.first_nil)
+    held_out = _some(label_examples(held_out, config.detector), config.n_mentions, config.seed)
+    dev = _some(
+        label_examples(read_examples(config.dev), config.detector), config.n_dev, config.seed
+    )
+    examples = [*held_out, *_made(config, kb), *dev]
+    weights = [
+        config.held_out_weight if i < len(held_out) or e.doc.startswith(_LESS) else 1.0
+        for i, e in enumerate(examples)
+    ]
     reranker = None
     if config.reranker is not None:
         reranker = CrossEncoder.load(config.reranker, bf16=has_bf16("cpu"))
+    decision = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0)
+    cases = _retrieve(kb, retriever, examples)
+    decision = _fit_first(decision, config, cases, weights)
+    log.info("first model: %s %s", decision.first, decision.first_nil)
     if reranker is not None:
-        cases = _read(decision, kb, retriever, reranker, held_out, found, gold)
-        decision = _fit_final(decision, config, cases)
+        cases = _read(decision, kb, reranker, examples, cases)
+        decision = _fit_final(decision, config, cases, weights)
         log.info("final model: %s %s", decision.final, decision.final_nil)
-    dev = _some(label_examples(read_examples(config.dev), config.detector), config)
-    found, gold = _retrieve(kb, retriever, dev)
-    dev_cases = _read(decision, kb, retriever, reranker, dev, found, gold)
+        decision = _fit_documents(decision, config, retriever, cases, weights)
+    dev_cases = cases[len(cases) - len(dev) :]
     if reranker is not None:
-        decision = choose_trust(decision, dev_cases)
-        decision, dev_cases = choose_reading(decision, dev_cases, config.max_lost)
-    decision, figures = choose_threshold(decision, dev_cases)
+        decision = choose_heat(decision, retriever, dev_cases)
+        decision, dev_cases = choose_reading(decision, retriever, dev_cases, config.max_lost)
+    decision, figures = choose_threshold(decision, retriever, dev_cases)
     decision.save(config.out)
     return figures
 
 
-def _some(examples: list[Example], config: CalibrationTraining) -> list[Example]:
-    """A sample, in order; drawn after the documents were looked at whole."""
-    chosen = random.Random(config.seed).sample(
-        range(len(examples)), min(len(examples), config.n_mentions)
-    )
-    return [examples[i] for i in sorted(chosen)]
+def _some(examples: list[Example], n: int, seed: int) -> list[Example]:
+    """So many mentions, in order, of documents that are drawn and kept whole."""
+    sizes: dict[str, int] = {}
+    for e in examples:
+        sizes[e.doc] = sizes.get(e.doc, 0) + 1
+    documents = sorted(sizes)
+    random.Random(seed).shuffle(documents)
+    chosen, n_chosen = set(), 0
+    for document in documents:
+        if n_chosen >= n:
+            break
+        chosen.add(document)
+        n_chosen += sizes[document]
+    return [e for e in examples if e.doc in chosen]
 
 
 def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
@@ -116,131 +144,126 @@ def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
     facts = read_relations(config.relations, rows, frozenset(config.relation_sources))
     seed = config.seed + 1000  # not the sentences that the reranker has read
     fillers = [text for path in config.unlabelled for _, text in read_texts(path)]
+    ambiguous = Ambiguous(entities, facts)
     made = [
         *match_examples(entities, facts, n=config.n_matches, seed=seed),
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
-        *composed_ambiguous(Ambiguous(entities, facts), fillers, n=config.n_ambiguous, seed=seed),
+        *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
+        *_rivals(composed_ambiguous(ambiguous, fillers, n=8 * config.n_rivals, seed=seed + 1)),
     ]
     return label_examples(made, config.detector)
 
 
-def _retrieve(
-    kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Example]
-) -> tuple[list[Retrieved], list[int]]:
+def _rivals(examples: Iterable[Example]) -> list[Example]:
+    """Those of one name that mean different entities, as if they stood in one document."""
+    together: dict[str, dict[str, Example]] = {}
+    for e in examples:
+        name = normalise(e.text[e.start : e.end])
+        together.setdefault(name, {}).setdefault(e.gold, replace(e, doc=f"rivals-{name}"))
+    return [e for many in together.values() if len(many) > 1 for e in many.values()]
+
+
+def _retrieve(kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Example]) -> list[Case]:
     """Candidates, and the place of the gold one (k: not in the KB, -1: in the KB but missed)."""
     rows = kb.rows_of(list({e.gold for e in examples}))
-    found: list[Retrieved] = []
+    cases: list[Case] = []
     for begin in range(0, len(examples), _BATCH):
         some = examples[begin : begin + _BATCH]
-        found += retriever.retrieve(
-            [
-                mention_input(e.text, e.start, e.end, label=e.label, full_name=e.full_name)
-                for e in some
-            ]
-        )
-    gold = []
-    for e, candidates in zip(examples, found, strict=True):
-        places = np.flatnonzero(candidates.rows == rows.get(e.gold, -1))
-        missed = -1 if e.gold in rows else len(candidates.rows)
-        gold.append(int(places[0]) if len(places) else missed)
-    return found, gold
+        inputs = [
+            mention_input(e.text, e.start, e.end, label=e.label, full_name=e.full_name)
+            for e in some
+        ]
+        for e, found in zip(some, retriever.retrieve(inputs), strict=True):
+            places = np.flatnonzero(found.rows == rows.get(e.gold, -1))
+            missed = -1 if e.gold in rows else len(found.rows)
+            gold = int(places[0]) if len(places) else missed
+            nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+            name = e.text[e.start : e.end]
+            cases.append(Case(e.doc, name, found, retriever.evidence(found), gold, *nothing))
+    return cases
 
 
 def _read(
     decision: decide.Decision,
     kb: KnowledgeBase,
-    retriever: Retriever,
-    reranker: CrossEncoder | None,
+    reranker: CrossEncoder,
     examples: Sequence[Example],
-    found: Sequence[Retrieved],
-    gold: Sequence[int],
+    cases: Sequence[Case],
 ) -> list[Case]:
     """Read the ``max_pairs`` best of every mention, whatever the cascade would read."""
-    if reranker is None:
-        nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        return [Case(retriever.evidence(r), g, *nothing) for r, g in zip(found, gold, strict=True)]
-    every = replace(decision, read_mass=2.0)  # more than there is
-    cases: list[Case] = []
-    for begin in range(0, len(examples), _BATCH):
-        some = slice(begin, begin + _BATCH)
-        evidence = [retriever.evidence(r) for r in found[some]]
-        reads = [decide.to_read(every, decide.first_probabilities(every, e)) for e in evidence]
-        chosen = [r.rows[p] for r, p in zip(found[some], reads, strict=True)]
-        contexts = [
-            pair_context(e.text, e.start, e.end, full_name=e.full_name) for e in examples[some]
+    read: list[Case] = []
+    for begin in tqdm(range(0, len(cases), _BATCH), desc="reading", disable=None):
+        some = cases[begin : begin + _BATCH]
+        places = [
+            decide.to_read(decision, decide.first_probabilities(decision, c.evidence)) for c in some
         ]
+        contexts = [
+            pair_context(e.text, e.start, e.end, full_name=e.full_name)
+            for e in examples[begin : begin + _BATCH]
+        ]
+        chosen = [c.found.rows[p] for c, p in zip(some, places, strict=True)]
         logits_of = read_candidates(reranker, kb, contexts, chosen)
-        for e, g, p, values in zip(evidence, gold[some], reads, logits_of, strict=True):
-            cases.append(Case(e, g, p, values))
-    return cases
+        for case, p, logits in zip(some, places, logits_of, strict=True):
+            read.append(replace(case, read=p, logits=logits))
+    return read
 
 
 def _fit_first(
     decision: decide.Decision,
     config: CalibrationTraining,
-    retriever: Retriever,
-    found: Sequence[Retrieved],
-    gold: Sequence[int],
+    cases: Sequence[Case],
+    weights: Sequence[float],
 ) -> decide.Decision:
-    rows = []
-    for candidates, place in zip(found, gold, strict=True):
-        if place >= 0:
-            x, nil = decide.first_features(retriever.evidence(candidates))
-            rows.append((x, nil, place))
-    weights, nil_weights = _fit(rows, config.penalty)
-    return replace(decision, first=weights, first_nil=nil_weights)
+    rows, kept = [], []
+    for case, weight in zip(cases, weights, strict=True):
+        if case.gold >= 0:
+            x, nil = decide.first_features(case.evidence)
+            rows.append((x, nil, case.gold))
+            kept.append(weight)
+    w, v = fit_weights(rows, config.penalty, weights=kept)
+    return replace(decision, first=w, first_nil=v)
 
 
 def _fit_final(
-    decision: decide.Decision, config: CalibrationTraining, cases: Sequence[Case]
+    decision: decide.Decision,
+    config: CalibrationTraining,
+    cases: Sequence[Case],
+    weights: Sequence[float],
 ) -> decide.Decision:
-    rows = []
-    for case in cases:
+    rows, kept = [], []
+    for case, weight in zip(cases, weights, strict=True):
         x, nil = decide.first_features(case.evidence)
         x, nil = decide.final_features(x[case.read], nil, case.logits)
-        if case.gold == len(case.evidence.cosines):
-            rows.append((x, nil, len(case.read)))
-        elif case.gold in case.read:
-            rows.append((x, nil, int(np.flatnonzero(case.read == case.gold)[0])))
-    weights, nil_weights = _fit(rows, config.penalty)
-    return replace(decision, final=weights, final_nil=nil_weights)
+        if (place := _place_read(case)) is not None:
+            rows.append((x, nil, place))
+            kept.append(weight)
+    w, v = fit_weights(rows, config.penalty, weights=kept)
+    return replace(decision, final=w, final_nil=v)
 
 
-Row = tuple[NDArray[np.float64], NDArray[np.float64], int]
-
-
-def _fit(rows: Sequence[Row], penalty: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Maximum likelihood of the gold place under a softmax of linear scores, by L-BFGS."""
+def _fit_documents(
+    decision: decide.Decision,
+    config: CalibrationTraining,
+    retriever: Retriever,
+    cases: Sequence[Case],
+    weights: Sequence[float],
+) -> decide.Decision:
+    around = surroundings_of(retriever, cases, [before_documents(decision, c) for c in cases])
+    rows, kept = [], []
+    for case, others, weight in zip(cases, around, weights, strict=True):
+        place = _place_read(case)
+        if place is not None and len(case.read):
+            x, nil = decide.document_features(case.evidence, case.read, case.logits, others)
+            rows.append((x, nil, place))
+            kept.append(weight)
     if not rows:
-        raise InputError("no held-out mention has its entity among the candidates; give more texts")
-    width = max(len(x) for x, _, _ in rows)
-    x = torch.zeros(len(rows), width, rows[0][0].shape[1], dtype=torch.float64)
-    is_candidate = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, (features, _, _) in enumerate(rows):
-        x[i, : len(features)] = torch.from_numpy(features)
-        is_candidate[i, : len(features)] = True
-    nil = torch.from_numpy(np.stack([n for _, n, _ in rows]))
-    gold = torch.tensor([width if place == len(f) else place for f, _, place in rows])
-    w = torch.zeros(x.shape[2], dtype=torch.float64, requires_grad=True)
-    v = torch.zeros(nil.shape[1], dtype=torch.float64, requires_grad=True)
-
-    def loss() -> Tensor:
-        scores = (x @ w).masked_fill(~is_candidate, float("-inf"))
-        joined = torch.cat([scores, (nil @ v)[:, None]], dim=1)
-        fit = torch.nn.functional.cross_entropy(joined, gold)
-        return fit + penalty * ((w**2).sum() + (v**2).sum())
-
-    _minimise(loss, [w, v])
-    return tuple(w.tolist()), tuple(v.tolist())
+        return decision
+    return replace(decision, coherence=fit_coherence(rows, weights=kept, seed=config.seed))
 
 
-def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
-    optimizer = torch.optim.LBFGS(parameters, max_iter=300, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+def _place_read(case: Case) -> int | None:
+    """The place of the gold one among those read; None if it was not."""
+    if case.gold == len(case.evidence.cosines):
+        return len(case.read)
+    places = np.flatnonzero(case.read == case.gold)
+    return int(places[0]) if len(places) else None
