@@ -56,7 +56,7 @@ def main(
         known = {row.name: row for row in read.row}
         if unknown := sorted(set(rows) - known.keys()):
             raise click.UsageError(f"no row {unknown[0]!r}; there are {', '.join(known)}")
-        needed = {*rows, *(known[name].of for name in rows)}
+        needed = {*rows, *(other for name in rows for other in known[name].needed)}
         read = replace(read, row=tuple(row for row in read.row if row.name in needed))
     done = run_study(read, out, changes=changes, told=lambda line: click.echo(line, err=True))
     write_page(read, done, out)

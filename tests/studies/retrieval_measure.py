@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +38,7 @@ class Measuring:
     """What is measured, on any KB."""
 
     folder: Path | None  # of the encoder
+    encoder: tuple[str, ...]  # changes of its config
     system: str
     retrieval: RetrievalConfig
     sets: tuple[Path, ...]
@@ -116,10 +121,24 @@ def _finder(m: Measuring, kb: KnowledgeBase) -> Find:
         return lambda inputs: [best(index.scores(i.span), k=K) for i in inputs]
     if m.folder is None:
         raise ConfigError("a retriever is to be measured, and none is named; name one")
-    encoder = DualEncoder.load(m.folder)
+    encoder = loaded(m.folder, m.encoder)
     surfaces = SurfaceVectors.build(kb, encoder)
     retriever = Retriever(kb, encoder, surfaces, hybrid=Hybrid.of(m.retrieval, kb))
     return lambda inputs: [found.rows for found in retriever.retrieve(inputs, k=K)]
+
+
+def loaded(folder: Path, changes: Sequence[str]) -> DualEncoder:
+    """The encoder with some settings changed that its weights do not depend on."""
+    if not changes:
+        return DualEncoder.load(folder)
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "encoder"
+        shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+        config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+        for key, value in tomllib.loads("\n".join(changes)).items():
+            config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
+        (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        return DualEncoder.load(copy)
 
 
 def _by_name(kb: KnowledgeBase, inputs: Sequence[MentionInput]) -> Iterator[Rows]:

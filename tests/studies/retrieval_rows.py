@@ -34,6 +34,8 @@ class Row:
     name: str
     set: tuple[str, ...] = ()  # changes of the training's settings
     of: str = ""  # the row whose encoder it uses; its own is not trained
+    embeddings: str = ""  # the row with whose token embeddings its training begins
+    encoder: tuple[str, ...] = ()  # changes of the trained encoder, such as "bert.enrichment=0.1"
     trained: Path | None = None  # or a folder with a trained encoder
     round: int = -1  # of that training, the encoder after this round; -1: the best one
     retrieval: tuple[str, ...] = ()  # settings of retrieval.json, such as "bm25=0.02"
@@ -41,6 +43,11 @@ class Row:
     aliases: int = -1  # an entity keeps so many, the most used ones; -1: all
     only: str = "all"  # mentions of entities "hidden" in training, or "seen"
     bare: bool = False  # hidden entities lose their names: only descriptions are left
+
+    @property
+    def needed(self) -> list[str]:
+        """The rows that must have been trained."""
+        return [name for name in (self.of, self.embeddings) if name]
 
     def __post_init__(self) -> None:
         for name, known in (("system", SYSTEMS), ("only", ONLY)):
@@ -72,8 +79,11 @@ class Study:
         if self.asked not in ASKED:
             raise ConfigError(f"asked is {self.asked!r}; it must be one of {', '.join(ASKED)}")
         for place, row in enumerate(self.row):
-            if row.of and row.of not in names[:place]:
-                raise ConfigError(f"row {row.name!r} is of {row.of!r}, which is no row before it")
+            for other in row.needed:
+                if other not in names[:place]:
+                    raise ConfigError(
+                        f"row {row.name!r} is of {other!r}, which is no row before it"
+                    )
             if (row.bare or row.only != "all") and self.hidden < 2:
                 raise ConfigError(f"row {row.name!r} needs hidden entities; set hidden, as 10")
 
@@ -118,9 +128,14 @@ def settings_of(
     source = next((r for r in study.row if r.name == row.of), row)
     if source is not row and source.of:
         return settings_of(study, source, changes, out)
-    every = [*study.set, *source.set, *changes]
-    every.append(f"out={json.dumps(str(out / 'retrievers' / slug(source.name)))}")
+    every = [*study.set, *source.set, *changes, _path("out", out, source.name)]
+    if source.embeddings:
+        every.append(_path("embeddings", out, source.embeddings))
     return load_config(study.base, RetrieverTraining, changes=every)
+
+
+def _path(setting: str, out: Path, row: str) -> str:
+    return f"{setting}={json.dumps(str(out / 'retrievers' / slug(row)))}"
 
 
 def _run(study: Study, row: Row, changes: Sequence[str], out: Path, told: Told) -> Done:
@@ -136,6 +151,7 @@ def _run(study: Study, row: Row, changes: Sequence[str], out: Path, told: Told) 
     )
     measuring = Measuring(
         folder=folder,
+        encoder=row.encoder,
         system=row.system,
         retrieval=retrieval,
         sets=study.sets,

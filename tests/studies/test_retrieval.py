@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from entlink.config import load_config
+from entlink.encode.dual import DualEncoder
 from entlink.errors import ConfigError
 from entlink.inputs import mention_input
 from entlink.kb.aliases import normalise
@@ -23,7 +24,7 @@ from entlink.train.retriever_config import RetrieverTraining, is_hidden
 from tests.studies import retrieval_rows
 from tests.studies.retrieval import main
 from tests.studies.retrieval_kbs import changed_kb
-from tests.studies.retrieval_measure import K, Measured, pooled
+from tests.studies.retrieval_measure import K, Measured, loaded, pooled
 from tests.studies.retrieval_rows import Row, Study, run_study
 from tests.studies.rows import slug
 from tests.train.world import World, write_world
@@ -118,6 +119,27 @@ def test_what_is_done_is_not_done_again(
     assert [a == b for a, b in zip(first, again, strict=True)] == [True, False, True, True, True]
     run_study(study, out, changes=["seed=3"])
     assert trained[3:] == ["whole", "blind"]
+
+
+def test_a_trained_encoder_may_be_changed_and_lend_its_embeddings(
+    world: World, tmp_path: Path
+) -> None:
+    rows = (
+        Row("whole"),
+        Row("blind", of="whole", encoder=('without=["left", "right", "sentence"]',)),
+        Row("frozen", set=('encoder.sharing="ade-fte"',), embeddings="whole"),
+    )
+    done = run_study(study_of(world, tmp_path, *rows), tmp_path / "out")
+    assert done[1].training == done[0].training
+    folders = [tmp_path / "out" / "retrievers" / name for name in ("whole", "frozen")]
+    tables = [DualEncoder.load(f).state_dict()["mentions.embedder.table.weight"] for f in folders]
+    np.testing.assert_allclose(tables[0], tables[1], atol=0.01)
+    changed = loaded(folders[0], ('without=["label"]', "bert.enrichment=0.5")).config
+    kept = DualEncoder.load(folders[0]).config
+    assert changed == replace(kept, without=("label",), bert=replace(kept.bert, enrichment=0.5))
+    assert loaded(folders[0], ()).config == kept
+    with pytest.raises(ConfigError, match="no row before it"):
+        study_of(world, tmp_path, Row("a", embeddings="b"))
 
 
 def test_texts_are_asked_whole_and_rounds_are_measured(world: World, tmp_path: Path) -> None:
