@@ -24,7 +24,7 @@ from entlink.analyse.margins import (
     smallest,
 )
 from entlink.analyse.projection import project, shrink
-from entlink.analyse.ranks import best, projected_ranks, ranks_of
+from entlink.analyse.ranks import best, overlaps, projected_ranks, ranks_of
 from entlink.analyse.size import HowBig, SizePoint, how_big, how_big_for
 from entlink.analyse.sparse import SparseTexts
 
@@ -47,6 +47,7 @@ __all__ = [
     "margins_frame",
     "margins_of",
     "measure_faithfulness",
+    "overlaps",
     "pair_failure",
     "pair_size",
     "project",

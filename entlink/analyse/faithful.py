@@ -78,7 +78,7 @@ def measure_faithfulness(
     seed: int = 0,
     on_mention: Callable[[int], None] | None = None,
 ) -> Faithfulness:
-    """Over a sample of the documents' mentions, drawn by ``seed``.
+    """Over a sample of the documents' given mentions, drawn by ``seed``.
 
     Methods: "explanation" (one part left out, all else fixed), "gradient" (gradient x input of the
     reranker's tokens, summed over the part), "nearest" (to the mention), "random" (what drawing
@@ -86,17 +86,15 @@ def measure_faithfulness(
     """
     if kind not in KINDS:
         raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    everything = list(_mentions(linker, documents))
-    random.Random(seed).shuffle(everything)
     cases: list[_Case] = []
-    for text, mention in everything:
-        if len(cases) == n_mentions:
-            break
+    for text, mention in _mentions(linker, documents, seed):
         case = _case(linker, text, mention, kind)
         if case is not None:
             cases.append(case)
             if on_mention:
                 on_mention(len(cases))
+        if len(cases) == n_mentions:
+            break
     if not cases:
         raise InputError(f"no mention has two {kind}s around it; give longer texts")
     matter = [case for case in cases if max(map(abs, case.actual)) >= MATTERS]
@@ -111,11 +109,22 @@ def measure_faithfulness(
     )
 
 
-def _mentions(linker: Linker, documents: Sequence[Document]) -> Iterator[tuple[str, Mention]]:
-    for document in documents:
-        _, (mentions,) = linker.prepare([document])
-        for mention in with_full_names(mentions):
-            yield document.text, mention
+def _mentions(
+    linker: Linker, documents: Sequence[Document], seed: int
+) -> Iterator[tuple[str, Mention]]:
+    """The given mentions of all documents in any order, as the linker sees them."""
+    prepared: dict[int, list[Mention]] = {}
+    places = [(d, m) for d, document in enumerate(documents) for m in range(_n_given(document))]
+    random.Random(seed).shuffle(places)
+    for d, m in places:
+        if d not in prepared:
+            _, (mentions,) = linker.prepare([documents[d]])
+            prepared[d] = with_full_names(mentions)
+        yield documents[d].text, prepared[d][m]
+
+
+def _n_given(document: Document) -> int:
+    return len(document.mentions or ())
 
 
 def _case(linker: Linker, text: str, mention: Mention, kind: str) -> _Case | None:

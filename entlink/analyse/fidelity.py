@@ -76,8 +76,3 @@ def fidelity_frame(rows: Sequence[Fidelity]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame([asdict(row) for row in rows], columns=list(Fidelity.__slots__))
-
-
-def recall(found: NDArray[np.int64], r0: int) -> float:
-    """The share of ranks, from 1, that are at most r0."""
-    return float((np.asarray(found) <= r0).mean())

@@ -26,9 +26,14 @@ def best(queries: Rows, documents: Rows, *, k: int) -> tuple[NDArray[Any], NDArr
     """
     if not 1 <= k <= documents.shape[0]:
         raise ConfigError(f"k is {k}; it must be from 1 to the {documents.shape[0]} documents")
-    scores = _scores(queries, documents)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(scores, order, axis=1), order
+    n = documents.shape[0]
+    scores, places = [np.zeros((0, k))], [np.zeros((0, k), dtype=np.int64)]
+    for some in batches(queries.shape[0], n):
+        found = _scores(queries[some], documents)
+        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+        scores.append(np.take_along_axis(found, order, axis=1))
+        places.append(order)
+    return np.concatenate(scores), np.concatenate(places)
 
 
 def ranks_of(queries: Rows, documents: Rows, gold: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,6 +80,30 @@ def projected_ranks(
             scores = q @ shrink(batch, k).T
             before[:, column] += _ahead(scores, own[column], places, gold).sum(axis=1)
     return before + 1
+
+
+def overlaps(
+    queries: Rows,
+    documents: Rows,
+    *,
+    k: int,
+    sizes: Sequence[int],
+    kind: str = "gaussian",
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """How much of each query's k best documents is among its k best after a projection.
+
+    (n, len(sizes)), from 0 to 1: the projected vectors' retrieval beside that of exact ones.
+    """
+    most = max(sizes)
+    small, large = (project(rows, most, kind=kind, seed=seed) for rows in (queries, documents))
+    _, exact = best(queries, documents, k=k)
+    found = np.zeros((len(exact), len(sizes)))
+    for column, size in enumerate(sizes):
+        _, places = best(shrink(small, size), shrink(large, size), k=k)
+        pairs = zip(exact, places, strict=True)
+        found[:, column] = [len(np.intersect1d(a, b)) / k for a, b in pairs]
+    return found
 
 
 def _ahead(

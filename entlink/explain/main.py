@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,13 +65,13 @@ def explain(
     options = options or ExplainOptions()
     if options.n_candidates < 1:
         raise ConfigError(f"n_candidates is {options.n_candidates}; it must be at least 1")
-    found, others = _mentions(linker, text, mention, alone=options.alone)
-    scores = _scored(linker, text, [found, *others])
+    found, together = _mentions(linker, text, mention, alone=options.alone)
+    scores = _scored(linker, text, found, together)
     asked_for = _row_of(linker, options.against)
     retrieved = asked_for is None or bool(np.isin(asked_for, scores.retrieved.rows))
     if asked_for is not None and not retrieved:
         rows = np.append(scores.retrieved.rows, asked_for)
-        scores = _scored(linker, text, [found], candidates=[rows])
+        (scores,) = linker.score([(text, found)], candidates=[rows])
     entities = tuple(linker.kb.by_rows(scores.retrieved.rows.tolist()))
     answer, rival = _sides(linker, scores, entities, options.against)
     window = Window.around(text, found)
@@ -103,19 +102,22 @@ def find_mention(linker: Scorer, text: str, mention: Mention | tuple[int, int] |
 def _mentions(
     linker: Scorer, text: str, mention: Mention | tuple[int, int] | str, *, alone: bool
 ) -> tuple[Mention, list[Mention]]:
-    """The mention, and the text's others where they count."""
+    """The mention; and all of the text in order, it among them, where the others count."""
     place = mention if isinstance(mention, Mention) else _given(text, mention)
     _, ((labelled,),) = linker.prepare([Document("text", text, (place,))])  # checks the offsets
     is_ready = isinstance(mention, Mention)
-    if is_ready and (alone or getattr(linker.decision, "coherence", None) is None):
-        return place, []
+    if is_ready and (alone or linker.decision.coherence is None):
+        return place, [place]
     _, (everything,) = linker.prepare([Document("text", text)])
     at = (place.start, place.end)
-    rest = [m for m in everything if (m.start, m.end) != at]
     same = [m for m in everything if (m.start, m.end) == at]
     own = place if is_ready else next(iter(same), labelled)
-    first, *others = with_full_names([own, *rest])
-    return place if is_ready else first, [] if alone else others
+    rest = [m for m in everything if (m.start, m.end) != at]
+    ordered = sorted([own, *rest], key=lambda m: (m.start, m.end))
+    together = with_full_names(ordered)
+    found = place if is_ready else together[ordered.index(own)]
+    together[ordered.index(own)] = found
+    return found, [found] if alone else together
 
 
 def _given(text: str, mention: tuple[int, int] | str) -> Mention:
@@ -128,20 +130,12 @@ def _given(text: str, mention: tuple[int, int] | str) -> Mention:
     return Mention(start, end, text[start:end])
 
 
-def _scored(
-    linker: Scorer,
-    text: str,
-    mentions: Sequence[Mention],
-    *,
-    candidates: Sequence[NDArray[np.int64]] | None = None,
-) -> Scores:
-    """Of the first mention; the others count where the bundle has a document pass."""
-    pairs = [(text, mention) for mention in mentions]
-    if len(pairs) == 1 or getattr(linker.decision, "coherence", None) is None:
-        return linker.score(pairs[:1], candidates=candidates)[0]
-    scorer: Any = linker
-    found: Sequence[Scores] = scorer.score(pairs, documents=[0] * len(pairs))
-    return found[0]
+def _scored(linker: Scorer, text: str, mention: Mention, together: Sequence[Mention]) -> Scores:
+    """Of the mention; the others count where the bundle has a document pass."""
+    if linker.decision.coherence is None:
+        return linker.score([(text, mention)])[0]
+    scored = linker.score([(text, m) for m in together], documents=[0] * len(together))
+    return scored[together.index(mention)]
 
 
 def _row_of(linker: Scorer, entity_id: str | None) -> int | None:

@@ -54,6 +54,7 @@ class Scorer(Protocol):
         self,
         mentions: Sequence[tuple[str, Mention]],
         *,
+        documents: Sequence[int] | None = None,
         candidates: Sequence[NDArray[np.int64]] | None = None,
     ) -> Sequence[Scores]: ...
 

@@ -30,7 +30,7 @@ class LiveSurfaces:
         self._kb = kb
         self._n_base = len(base)
         self._lock = threading.Lock()
-        self._more = _More.empty()
+        self._more = _More.empty(base.vectors(np.zeros(0, dtype=np.int64)).shape[1])
         self._n_taken = 0  # rows behind the base whose vectors are in it
         self._gone_rows: set[int] = set()  # of the base, whose positions are in what is next
         self._gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # positions in the base
@@ -156,9 +156,9 @@ class _More:
         self.words = words
 
     @classmethod
-    def empty(cls) -> _More:
+    def empty(cls, dim: int) -> _More:
         return cls(
-            np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), NameWords.of([])
+            np.zeros((0, dim), dtype=np.float32), np.zeros(0, dtype=np.int64), NameWords.of([])
         )
 
     def and_then(

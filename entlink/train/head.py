@@ -57,7 +57,7 @@ def train_head(config: HeadTraining) -> dict[str, float]:
     held, learnt = rows[::_HELD_OUT], [row for i, row in enumerate(rows) if i % _HELD_OUT]
     if not learnt:
         raise InputError(f"{config.base}: {len(rows)} texts are too few to train a head on")
-    mask = _mask_id(config)
+    mask = _id_of(_tokenizer(config.base), "[MASK]", config.base)
     head = MaskedHead(bert.config)
     torch.nn.init.eye_(head.dense.weight)
     torch.nn.init.zeros_(head.dense.bias)
@@ -78,7 +78,7 @@ def train_head(config: HeadTraining) -> dict[str, float]:
 def _tokens(config: HeadTraining, longest: int) -> list[list[int]]:
     tokenizer = _tokenizer(config.base)
     n = min(config.max_tokens, longest) - 2
-    cls, sep = (tokenizer.token_to_id(mark) for mark in ("[CLS]", "[SEP]"))
+    cls, sep = (_id_of(tokenizer, mark, config.base) for mark in ("[CLS]", "[SEP]"))
     encoded = tokenizer.encode_batch(list(_texts(config)), add_special_tokens=False)
     rows = [[cls, *encoding.ids[:n], sep] for encoding in encoded if encoding.ids]
     if not rows:
@@ -107,10 +107,10 @@ def _tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _mask_id(config: HeadTraining) -> int:
-    found: int | None = _tokenizer(config.base).token_to_id("[MASK]")
+def _id_of(tokenizer: Tokenizer, token: str, folder: Path) -> int:
+    found: int | None = tokenizer.token_to_id(token)
     if found is None:
-        raise BundleError(f"{config.base}: its tokenizer lacks [MASK]; use a BERT vocabulary")
+        raise BundleError(f"{folder}: its tokenizer lacks {token}; use a BERT vocabulary")
     return found
 
 

@@ -20,6 +20,7 @@ from entlink.analyse import (
     how_big_for,
     least_margin,
     margins_of,
+    overlaps,
     project,
     projected_ranks,
     ranks_of,
@@ -55,6 +56,22 @@ def test_ranks_are_places_in_a_sorted_list(seed: int, is_sparse: bool, cells: in
         assert found[i] == order.index(own) + 1
         np.testing.assert_allclose(scores[i], [queries[i] @ documents[j] for j in places[i]])
         assert scores[i].tolist() == sorted(scores[i], reverse=True)
+
+
+@pytest.mark.parametrize("cells", [1, 10**6])
+def test_overlaps_by_hand(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+    monkeypatch.setattr(ranks_module, "_CELLS", cells)
+    queries, documents, _ = sample(2)
+    found = overlaps(queries, documents, k=5, sizes=(4, 512), seed=8)
+    for column, size in enumerate((4, 512)):
+        q, d = (project(rows, size, seed=8) for rows in (queries, documents))
+        for i in range(8):
+            exact = sorted(range(25), key=lambda j: (-float(queries[i] @ documents[j]), j))[:5]
+            after = sorted(range(25), key=lambda j: (-float(q[i] @ d[j]), j))[:5]
+            # the two equal documents may change places by a last bit
+            assert abs(found[i, column] - len(set(exact) & set(after)) / 5) <= 0.2
+    assert found[:, 1].mean() > 0.8 > found[:, 0].mean()
+    assert overlaps(queries[:0], documents, k=5, sizes=(4,)).shape == (0, 1)
 
 
 def test_best_is_checked() -> None:

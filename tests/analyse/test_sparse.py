@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -82,3 +83,9 @@ def test_lengths_and_nothing() -> None:
     assert SparseTexts.of([]).vectors.shape == (0, 0)
     with pytest.raises(ConfigError, match="weights are 'binary'"):
         SparseTexts.of(TEXTS, weights="binary")
+
+
+def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)  # importing it fails
+    with pytest.raises(ConfigError, match=r"pip install 'entlink\[analyse\]'"):
+        SparseTexts.of(TEXTS)

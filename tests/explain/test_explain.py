@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
+import torch
 
 import entlink
 from entlink import decide
 from entlink.errors import ConfigError, InputError
-from entlink.explain import Effect, Explanation, Vocabulary, find_mention
+from entlink.explain import Effect, Explanation, Vocabulary, explain, find_mention
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.linker import Linker
 from entlink.records import NIL, Mention
+from entlink.rerank.cross_encoder import CrossEncoder, PairReader
 from tests.tiny import ENTITIES, make_bundle
 
 TEXT = "We went on. On that day Jordan met Paris Hilton in Chicago. It was late; they ate an apple."
@@ -310,6 +315,69 @@ def test_a_page_for_people(linker: Linker) -> None:
     assert "forgotten" in page and "gradient x input" in page
     nil = str(linker.within(ids=["Q7"]).explain("Of Zzyzx.", "Zzyzx", against=None))
     assert "NIL" in nil
+
+
+def test_a_knowledge_base_that_was_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTLINK_CACHE", str(tmp_path / "cache"))
+    made = entlink.load(make_bundle(tmp_path / "tiny").path, device="cpu")
+    assert isinstance(made.kb, LiveKnowledgeBase)
+    vocabulary = Vocabulary.of(made.kb, made.retriever.encoder)
+    made.kb.remove(*(entity.id for entity in ENTITIES))
+    found = explain(made, TEXT, "Jordan", vocabulary=vocabulary)
+    assert (found.entity_id, found.rival, found.effects) == (NIL, "", ())
+    assert [c.entity_id for c in found.candidates] == [NIL]
+    assert found.probability == found.candidates[0].probability == pytest.approx(1.0)
+    assert [reading.of for reading in found.readings] == ["mention"]
+    assert "0 candidates, 0 of them read" in str(found)
+    assert found.to_frame().shape[0] == 1
+
+
+class Other(PairReader):
+    """Any other backend: it reads pairs, but nobody can look inside."""
+
+    def __init__(self, reader: CrossEncoder) -> None:
+        super().__init__(reader.pairs)
+        self._reader = reader
+
+    @property
+    def backend(self) -> str:
+        return "other"
+
+    def logits(
+        self, ids: torch.Tensor, segments: torch.Tensor, is_token: torch.Tensor
+    ) -> torch.Tensor:
+        return self._reader.logits(ids, segments, is_token)
+
+
+def test_tokens_whatever_computes_the_reranker(linker: Linker) -> None:
+    other = copy.copy(linker)
+    assert isinstance(linker.reranker, CrossEncoder)
+    other.reranker = Other(linker.reranker)
+    expected = linker.explain(TEXT, "Jordan", words=False, vectors=False)
+    found = other.explain(TEXT, "Jordan", words=False, vectors=False)
+    assert [t.token for t in found.tokens] == [t.token for t in expected.tokens]
+    for mine, theirs in zip(found.tokens, expected.tokens, strict=True):
+        # saved weights are in half precision
+        assert mine.weight == pytest.approx(theirs.weight, rel=0.02, abs=1e-3)
+    assert found.effects == expected.effects
+
+
+def test_nil_against_what_was_not_read(linker: Linker) -> None:
+    strict = copy.copy(linker)
+    strict.decision = replace(linker.decision, nil_threshold=1.1)
+    usual = strict.explain(TEXT, "Jordan", words=False, vectors=False)
+    assert usual.entity_id == NIL and usual.n_read and usual.tokens
+    assert all(e.side != NIL for e in usual.effects)
+    unread = [c for c in usual.candidates if c.reranker_score is None and c.entity_id != NIL]
+    found = strict.explain(TEXT, "Jordan", words=False, vectors=False, against=unread[0].entity_id)
+    assert found.rival == unread[0].entity_id
+    assert found.tokens == () and all(e.logit is None for e in found.effects)
+    assert "why" in str(found).lower() and "and not" in str(found)
+
+
+def test_a_head_reads_nothing_where_nothing_reads(bare: Linker, tmp_path: Path) -> None:
+    found = bare.explain(TEXT, "Jordan", words=False, vectors=False, head=tmp_path)
+    assert found.readings == ()
 
 
 def test_what_cannot_be_asked(linker: Linker) -> None:

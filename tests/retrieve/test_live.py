@@ -81,3 +81,19 @@ def test_as_if_it_had_been_built_so(
     assert told(again, live) == told(edited, live)
     assert len(before) == len(inputs)
     assert edited.retrieve([], k=k) == []
+
+
+def test_what_is_only_removed_is_not_found(tmp_path: Path) -> None:
+    encoder = tiny.encoder()
+    build_kb(tiny.ENTITIES, tmp_path / "base")
+    live = LiveKnowledgeBase.open_with(tmp_path / "base", tmp_path / "edits")
+    live.encode = partial(encode_each, encoder)
+    edited = Retriever(live, encoder, LiveSurfaces(SurfaceVectors.build(live, encoder), live))
+    inputs = [mention_input(TEXT, start, end) for start, end in mentions()]
+    before = edited.retrieve(inputs, k=100)
+    gone = {live.rows_of([id])[id] for id in REMOVED}
+    live.remove(*REMOVED)
+    for was, found in zip(before, edited.retrieve(inputs, k=100), strict=True):
+        assert set(found.rows.tolist()) == set(was.rows.tolist()) - gone
+    live.remove(*(entity.id for entity in tiny.ENTITIES if entity.id not in REMOVED))
+    assert all(not len(found.rows) for found in edited.retrieve(inputs, k=100))
