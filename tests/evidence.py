@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entlink.decide import Evidence
+from entlink.retrieve.dense import Retrieved
+from entlink.retrieve.words import NameMatch
 
 
 def random_evidence(generator: np.random.Generator, k: int) -> Evidence:
@@ -31,3 +33,18 @@ def random_evidence(generator: np.random.Generator, k: int) -> Evidence:
 def taken(evidence: Evidence, chosen: NDArray[np.intp]) -> Evidence:
     """The evidence of these candidates, in this order."""
     return Evidence(**{f.name: getattr(evidence, f.name)[chosen] for f in fields(evidence)})
+
+
+def retrieved(evidence: Evidence, rows: NDArray[np.int64]) -> Retrieved:
+    """Candidates of which this is known, at these rows of a knowledge base."""
+    e = evidence
+    return Retrieved(
+        rows=rows,
+        cosines=e.cosines,
+        scores=e.cosines,
+        priors=e.priors,
+        counts=np.zeros(len(rows), dtype=np.int32),
+        is_alias=e.is_alias,
+        is_country=e.is_country,
+        match=NameMatch(e.words_found, e.part_of_name, e.begins_name),
+    )

@@ -13,11 +13,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from entlink.coherence import N_HIDDEN, Coherence
 from entlink.decide import (
     CANDIDATE_FEATURES,
+    N_DOCUMENT,
     NIL_FEATURES,
     Decision,
     Evidence,
+    document_features,
+    document_probabilities,
     final_features,
     final_probabilities,
     first_features,
@@ -29,6 +33,15 @@ from tests.evidence import random_evidence, taken
 from tests.tiny import DECISION
 
 Floats = NDArray[np.float64]
+
+
+COHERENCE = Coherence(
+    linear=(0.5,) * N_DOCUMENT,
+    hidden=tuple(math.sin(i) for i in range(N_DOCUMENT * N_HIDDEN)),
+    bias=(0.1,) * N_HIDDEN,
+    out=tuple(math.cos(i) for i in range(N_HIDDEN)),
+    nil=(0.5, -1.0, 2.0, 0.3),
+)
 
 
 @st.composite
@@ -231,6 +244,38 @@ def test_what_is_read_is_the_shortest_prefix(
         assert p[found[:-1]].sum() <= needed + 1e-9
 
 
+@settings(max_examples=100)
+@given(cases())
+def test_the_document_pass_shares_out_what_was_read_anew(case: Case) -> None:
+    decision, evidence, read, logits = case
+    first = first_probabilities(decision, evidence)
+    final = final_probabilities(decision, evidence, first, read, logits)
+    around = np.random.default_rng(len(read)).normal(size=(len(read), 5))
+    arguments = evidence, final, read, logits, around
+    together = replace(decision, coherence=COHERENCE)
+    p = document_probabilities(together, *arguments)
+    np.testing.assert_array_equal(document_probabilities(decision, *arguments), final)
+    assert p.sum() == pytest.approx(1.0)
+    unread = np.setdiff1d(np.arange(len(evidence.cosines)), read)
+    np.testing.assert_array_equal(p[unread], final[unread])
+    if len(read):
+        x, nil = document_features(evidence, read, logits, around)
+        assert x.shape == (len(read), N_DOCUMENT)
+        scores = [*COHERENCE.scores(x), float(nil @ np.asarray(COHERENCE.nil))]
+        shares = np.exp(np.asarray(scores) - max(scores))
+        among = [*read.tolist(), len(final) - 1]
+        mass = final[among].sum()
+        np.testing.assert_allclose(p[among], mass * shares / shares.sum(), atol=1e-9)
+    else:
+        np.testing.assert_array_equal(p, final)
+
+
+def test_a_saved_document_pass_is_the_same(tmp_path: Path) -> None:
+    decision = replace(DECISION, coherence=COHERENCE)
+    decision.save(tmp_path / "decision.json")
+    assert Decision.load(tmp_path / "decision.json") == decision
+
+
 def test_a_saved_decision_is_the_same(tmp_path: Path) -> None:
     DECISION.save(tmp_path / "decision.json")
     assert Decision.load(tmp_path / "decision.json") == DECISION
@@ -259,6 +304,8 @@ def test_blank_weights_make_all_alike() -> None:
         json.dumps(asdict(DECISION) | {"final_nil": [0.0] * 3}),
         json.dumps(asdict(DECISION) | {"final_nil": ["x"] * 4}),
         json.dumps(asdict(DECISION) | {"max_pairs": None}),
+        json.dumps(asdict(DECISION) | {"coherence": {}}),
+        json.dumps(asdict(DECISION) | {"coherence": asdict(COHERENCE) | {"bias": [0.0]}}),
         json.dumps({k: v for k, v in asdict(DECISION).items() if k != "nil_threshold"}),
         "\xff binary" * 1000,
     ],
