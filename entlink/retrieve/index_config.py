@@ -12,7 +12,7 @@ from entlink.errors import BundleError, ConfigError, reason
 CONFIG_NAME = "index.json"  # in a bundle, and beside the index itself
 NAMES = ("flat", "hnsw", "ivfpq")
 _SMALL = 10_000  # vectors that are compared one by one whatever the name
-_BYTES = 4  # numbers of a vector that one byte of an IVF-PQ stands for
+_PROBED = 8  # of so many lists one is read: queries lie apart from what they look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class IndexConfig:
         if self.factory == "hnsw":
             return replace(self, factory="HNSW32,SQ8", search=self.search or "efSearch=256")
         lists = 1 << int(math.log2(4 * math.sqrt(n)))
-        size = next(s for s in (_BYTES, 2, 1) if dim % s == 0)
-        search = self.search or f"nprobe={max(16, round(math.sqrt(lists / 2)))}"
-        return replace(self, factory=f"IVF{lists},PQ{dim // size}", search=search)
+        parts = dim // 2 if dim % 2 == 0 else dim  # four bits each, which are scanned fastest
+        search = self.search or f"nprobe={max(16, lists // _PROBED)}"
+        return replace(self, factory=f"IVF{lists},PQ{parts}x4fsr", search=search)
 
     def dump(self) -> str:
         """As JSON."""

@@ -20,6 +20,7 @@ from entlink.vectors import make_vectors
 
 MENTIONS = ("test/msnbc_updated", "test/tweeki_b", "dev/tweeki_a", "dev/aida_testa")
 QUERIES = 1000
+LINKED = 100  # short messages that are linked, and a tenth as many texts of news
 WHOLE = 200  # of them with all that retrieving does
 K = 100  # entities that are asked for
 _FETCH = 2 * K + 20  # vectors that the retriever asks for, to have as many entities
@@ -32,8 +33,9 @@ def named(shared: Path) -> set[str]:
 
 
 def linked_texts(shared: Path) -> list[Document]:
-    """News and short messages."""
-    return [Document(d.id, d.text) for d in _gold(shared, 2)]
+    """Short messages, and some news."""
+    texts = [Document(d.id, d.text) for d in _gold(shared, 2)]
+    return texts[: -LINKED - 1 : -1] + texts[: LINKED // 10]
 
 
 def measure_search(bundle: Path, shared: Path, index: str | None) -> dict[str, object]:

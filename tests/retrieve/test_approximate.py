@@ -21,6 +21,7 @@ N, DIM, K = 2000, 16, 20
 CONFIGS = [
     IndexConfig("HNSW16,SQ8", "efSearch=128"),
     IndexConfig("IVF16,PQ8x4", "nprobe=8"),
+    IndexConfig("IVF16,PQ8x4fsr", "nprobe=8"),
     IndexConfig("RR16,IVF16,PQ8x4", "nprobe=8", rescore=8),  # behind a rotation
     IndexConfig("IVF16,SQ8", "nprobe=8"),
     IndexConfig("Flat"),
@@ -189,9 +190,9 @@ def test_names_become_what_fits_the_number_of_vectors() -> None:
     ivfpq = IndexConfig("ivfpq")
     assert ivfpq.resolved(500, 128).factory == "Flat"
     small, large = ivfpq.resolved(50_000, 128), ivfpq.resolved(8_400_000, 128)
-    assert small == IndexConfig("IVF512,PQ32", "nprobe=16")
-    assert large == IndexConfig("IVF8192,PQ32", "nprobe=64") and large.n_train == 64 * 8192
-    assert ivfpq.resolved(50_000, 30).factory == "IVF512,PQ15"
+    assert small == IndexConfig("IVF512,PQ64x4fsr", "nprobe=64")
+    assert large == IndexConfig("IVF8192,PQ64x4fsr", "nprobe=1024") and large.n_train == 64 * 8192
+    assert ivfpq.resolved(50_000, 31).factory == "IVF512,PQ31x4fsr"
     hnsw = IndexConfig("hnsw", "efSearch=99").resolved(50_000, 128)
     assert hnsw == IndexConfig("HNSW32,SQ8", "efSearch=99") and hnsw.n_train == 1 << 16
     assert IndexConfig("PQ8").resolved(9, 128) == IndexConfig("PQ8")
