@@ -97,8 +97,6 @@ def train_retriever(config: RetrieverTraining) -> dict[str, float]:
         if config.keep_rounds:
             run.model.save(config.out.with_name(f"{config.out.name}.round{number}"))
         run.progress.end_of_round(number)
-        if run.progress.is_stopped:
-            break
         if number + 1 < config.rounds:
             index = run.index()
             rows = run.tables[0].rows

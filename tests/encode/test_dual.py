@@ -350,6 +350,15 @@ def test_a_folder_of_the_first_version_loads(tmp_path: Path) -> None:
     assert sorted(config) == [*first, "table_rows", "text", "vector"]
 
 
+def test_weights_of_another_scheme_are_refused(tmp_path: Path) -> None:
+    encoder().save(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps(values | {"sharing": "ade"})
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BundleError, match=r"weights do not fit, for example entities\.embedder"):
+        DualEncoder.load(tmp_path)
+
+
 @pytest.mark.parametrize("without", INPUTS)
 def test_an_input_that_is_hidden_changes_nothing(without: str) -> None:
     model = encoder()

@@ -161,6 +161,7 @@ def test_both_towers_equal_the_formulas(
 def test_padding_changes_nothing(base: Path) -> None:
     """Alone a sequence has no padding; among longer ones it has."""
     model = encoder(base)
+    assert len(model.entity_features(ENTITIES)) == len(ENTITIES)
     long = [replace(MENTIONS[0], left="a b c d " * 9), *MENTIONS]
     together = model.encode_mentions(long)
     for mention, vector in zip(long, together, strict=True):
@@ -315,6 +316,8 @@ def test_what_cannot_work_is_one_sentence(base: Path, tmp_path: Path) -> None:
         BertReading(pooling="max")
     with pytest.raises(ConfigError, match="name_tokens is 70"):
         BertReading(name_tokens=70)
+    with pytest.raises(ConfigError, match="unit length"):
+        replace(SIZES, scoring="dot")
     with pytest.raises(ConfigError, match="enrichment is -1"):
         BertReading(enrichment=-1.0)
     with pytest.raises(BundleError, match="not a BERT folder"):

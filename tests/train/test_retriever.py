@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from entlink.encode.config import BertReading
 from entlink.encode.dual import DualEncoder, DualEncoderConfig
 from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_inputs, mention_input, surfaces
@@ -26,8 +27,8 @@ from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.retriever import RetrieverTraining, hard_negatives, recall_at, train_retriever
 from entlink.train.retriever_sets import training_sets
 from entlink.train.tables import EntityTable, MentionTable, read_views
-from tests.tiny import ENTITIES, encoder
-from tests.train.world import World, entities, write_lines, write_world
+from tests.tiny import ENTITIES, bert, encoder, tokenizer
+from tests.train.world import TOPICS, World, entities, write_lines, write_world
 
 SIZES = DualEncoderConfig(
     table_rows=1 << 11, embedding=16, text=16, hidden=32, vector=16, sparse=4, dropout=0.0
@@ -163,6 +164,60 @@ def test_a_history_that_is_none_is_one_line(world: World, tmp_path: Path, text: 
     with pytest.raises(InputError, match="no history") as caught:
         train_retriever(settings(world, tmp_path / "out"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kinds", [("bert", "bert"), ("bag", "bert")])
+def test_berts_are_trained_by_the_same_command(
+    world: World, tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    words = tokenizer(text for _, text, more in TOPICS for text in (text, *more))
+    bert(words.get_vocab_size(), positions=40).save(tmp_path / "base")
+    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    reading = BertReading(
+        base=tmp_path / "base", mention_tokens=20, entity_tokens=20, enrichment=0.1
+    )
+    sizes = replace(
+        SIZES,
+        mention_encoder=kinds[0],
+        entity_encoder=kinds[1],
+        sharing="ade",
+        bert=reading,
+        views=("name", "description"),
+    )
+    config = replace(
+        settings(world, tmp_path / "out"),
+        encoder=sizes,
+        views=(),
+        n_aliases=8,
+        n_composed=8,
+        first_epochs=3,
+        learning_rate=0.002,
+        bf16=True,
+    )
+    recalls = train_retriever(config)
+    assert recalls["recall@100"] == 1.0
+    model = DualEncoder.load(tmp_path / "out")
+    assert (model.config.mention_encoder, model.config.entity_encoder) == kinds
+    idf = model.state_dict()["entities.text.weights.idf"]
+    assert idf.unique().numel() > 2  # counted over the descriptions
+    known = [e for e in read_examples([world.dev]) if e.gold.startswith("E")]
+    vectors = model.encode_mentions([mention_input(e.text, e.start, e.end) for e in known])
+    assert np.isfinite(vectors).all()
+
+
+def test_a_training_that_had_stopped_is_not_taken_up_again(world: World, tmp_path: Path) -> None:
+    """It was killed after its last evaluation, before it could end."""
+    config = replace(
+        settings(world, tmp_path / "out"), learning_rate=0.3, first_epochs=40, patience=1
+    )
+    expected = train_retriever(config)
+    path = tmp_path / "out.history.json"
+    history = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(history | {"finished": False}), encoding="utf-8")
+    before = (tmp_path / "out" / "weights.safetensors").read_bytes()
+    assert train_retriever(config) == expected
+    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == before
+    assert json.loads(path.read_text(encoding="utf-8")) == history
 
 
 def test_some_entities_may_be_hidden(
