@@ -99,6 +99,14 @@ def _readings(e: Explanation) -> Iterator[str]:
         yield "  " + ", ".join(f"{word} {share:.3f}" for word, share in reading.words[:8])
         yield "  not in its input: " + (", ".join(reading.expansion[:8]) or "none")
         yield "  in its input, but forgotten: " + (", ".join(reading.amnesia) or "none")
+    moved = [
+        f"{_called(e, c.entity_id)} from {c.retriever_rank} to {c.enriched_rank}"
+        for c in e.candidates
+        if c.enriched_rank is not None and c.entity_id in (e.entity_id, e.rival)
+    ]
+    if moved:
+        yield ""
+        yield "Lexical enrichment would move, by cosine: " + ", ".join(moved)
 
 
 def _called(e: Explanation, entity_id: str) -> str:

@@ -159,13 +159,14 @@ class Explanation:
         return max(found, key=lambda e: abs(e.log_odds), default=None)
 
     def to_frame(self) -> pd.DataFrame:
-        """The candidates, one row each, with the sums of their contributions by kind."""
+        """The candidates, one row each; columns "by_..." are their contributions summed by kind."""
         import pandas as pd
 
         rows = []
         for c in self.candidates:
             row = {k: v for k, v in asdict(c).items() if k not in ("features", "contributions")}
-            rows.append(row | {"decided_by": c.decided_by} | c.groups)
+            groups = {f"by_{name}": value for name, value in c.groups.items()}
+            rows.append(row | {"decided_by": c.decided_by} | groups)
         return pd.DataFrame(rows)
 
     def effects_frame(self) -> pd.DataFrame:

@@ -25,9 +25,9 @@ def test_explanations_as_shown(tmp_path: Path) -> None:
     table, python, words = (
         done.stdout for done in run_blocks(PAGES[0].read_text(encoding="utf-8"), tmp_path)
     )
-    for said in ("gradient x input", "taken out", "read as words", "Michael Jordan (Q41421)"):
+    for said in ("gradient x input", "taken out", "read as words", "Why "):
         assert said in table
-    assert "decided_by" in python and "log_odds" in python
+    assert "decided_by" in python and "log_odds" in python and "by_reading" in python
     assert "probability" in words
 
 

@@ -15,7 +15,7 @@ import torch
 import entlink
 from entlink import decide
 from entlink.errors import ConfigError, InputError
-from entlink.explain import Effect, Explanation, Vocabulary, explain, find_mention
+from entlink.explain import GROUPS, Effect, Explanation, Vocabulary, explain, find_mention
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.linker import Linker
 from entlink.records import NIL, Mention
@@ -285,7 +285,9 @@ def test_frames_and_json_hold_the_same(linker: Linker) -> None:
     found = linker.explain(TEXT, "Jordan")
     frame = found.to_frame()
     assert list(frame["entity_id"]) == [c.entity_id for c in found.candidates]
-    groups = frame[["vector", "name", "uses", "popularity", "nil", "reading"]].fillna(0.0)
+    assert list(frame["name"]) == [c.name for c in found.candidates]
+    groups = frame[[f"by_{name}" for name in GROUPS if f"by_{name}" in frame]].fillna(0.0)
+    assert groups.shape[1] == 6  # all kinds but for "document"
     np.testing.assert_allclose(groups.sum(axis=1), frame["log_odds"], atol=1e-9)
     effects = found.effects_frame()
     assert len(effects) == len(found.effects)
@@ -313,6 +315,9 @@ def test_a_page_for_people(linker: Linker) -> None:
     decisive = found.decisive()
     assert decisive is not None and decisive.part[:30] in page
     assert "forgotten" in page and "gradient x input" in page
+    answer = found.candidate(found.entity_id)
+    assert f"from {answer.retriever_rank} to {answer.enriched_rank}" in page
+    assert "Lexical enrichment" not in str(linker.explain(TEXT, "Jordan", vectors=False))
     nil = str(linker.within(ids=["Q7"]).explain("Of Zzyzx.", "Zzyzx", against=None))
     assert "NIL" in nil
 
