@@ -150,13 +150,12 @@ def how_big_for(
     has_bound = asked > 0 and r0 < n_documents
     kept = _kept(queries, documents, gold, chosen, sizes, r0, kind, seed)
     checks = _kept(queries, documents, gold, others, sizes, r0, kind, seed + 1)
-    points = []
-    for column, k in enumerate(sizes):
-        both = np.concatenate([kept[:, column], checks[:, column]])
-        enough = least_margin(k, n_documents=n_documents, r0=r0, beta=beta)
-        promised = np.concatenate([least[::2], least[1::2]]) >= enough
-        broken = float((~both[promised]).mean()) if promised.any() else 0.0
-        points.append(SizePoint(k, float(both.mean()), float(promised.mean()), broken))
+    both = np.concatenate([kept, checks])
+    ordered = np.concatenate([least[::2], least[1::2]])
+    enough = [least_margin(k, n_documents=n_documents, r0=r0, beta=beta) for k in sizes]
+    points = [
+        _point(k, both[:, column], ordered >= enough[column]) for column, k in enumerate(sizes)
+    ]
     first = next((i for i in range(len(sizes)) if kept[:, i].mean() >= keep), None)
     return HowBig(
         n_documents=n_documents,
@@ -186,6 +185,11 @@ def composed(entities: Sequence[Entity], *, n: int, seed: int) -> Iterator[tuple
 def entity_text(entity: Entity) -> str:
     """All that is known of an entity, as one text: its names and its description."""
     return " ".join((entity.name, *entity.aliases, entity_description(entity)))
+
+
+def _point(k: int, kept: NDArray[np.bool_], promised: NDArray[np.bool_]) -> SizePoint:
+    broken = float((~kept[promised]).mean()) if promised.any() else 0.0
+    return SizePoint(k, float(kept.mean()), float(promised.mean()), broken)
 
 
 def _nth_margins(
