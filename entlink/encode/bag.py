@@ -27,7 +27,6 @@ class BagMentions(nn.Module):
 
     def __init__(
         self,
-        *,
         embedder: Embedder,
         name_text: TextEncoder,
         context_text: TextEncoder,
@@ -35,6 +34,7 @@ class BagMentions(nn.Module):
         context: CompoundEncoder,
         mention: CompoundEncoder,
         name_path: nn.Linear,
+        *,
         is_unit: bool,
     ) -> None:
         super().__init__()
@@ -64,7 +64,6 @@ class BagEntities(nn.Module):
 
     def __init__(
         self,
-        *,
         embedder: Embedder,
         name_text: TextEncoder,
         description_text: TextEncoder,
@@ -72,6 +71,7 @@ class BagEntities(nn.Module):
         content: CompoundEncoder,
         entity: CompoundEncoder,
         name_path: nn.Linear,
+        *,
         is_unit: bool,
     ) -> None:
         super().__init__()
@@ -131,25 +131,9 @@ def bag_towers(c: DualEncoderConfig) -> tuple[BagMentions, BagEntities]:
     own_path = is_ade and c.sharing != "ade-spl"
     if c.sharing == "ade-fte":
         embedder.requires_grad_(False)
-    return (
-        BagMentions(
-            embedder=embedder,
-            name_text=names,
-            context_text=context_text,
-            labels=labels,
-            context=context,
-            mention=mention,
-            name_path=path,
-            is_unit=is_unit,
-        ),
-        BagEntities(
-            embedder=Embedder(rows=c.table_rows, dim=c.embedding) if own_embedder else embedder,
-            name_text=name_text() if is_ade else names,
-            description_text=description_text,
-            types=types,
-            content=content,
-            entity=entity,
-            name_path=nn.Linear(c.text, c.vector, bias=False) if own_path else path,
-            is_unit=is_unit,
-        ),
-    )
+    entity_embedder = Embedder(rows=c.table_rows, dim=c.embedding) if own_embedder else embedder
+    entity_names = name_text() if is_ade else names
+    entity_path = nn.Linear(c.text, c.vector, bias=False) if own_path else path
+    own = (embedder, names, context_text, labels, context, mention, path)
+    its = (entity_embedder, entity_names, description_text, types, content, entity, entity_path)
+    return BagMentions(*own, is_unit=is_unit), BagEntities(*its, is_unit=is_unit)

@@ -87,6 +87,8 @@ def train_retriever(config: RetrieverTraining) -> dict[str, float]:
     run = _prepare(config)
     negatives: list[NDArray[np.int64]] | None = None
     for number in range(run.progress.first_round(config.rounds), config.rounds):
+        if run.progress.is_stopped:  # before it could end
+            break
         n_steps = _steps(run, number)
         try:
             _one_round(run, negatives, number)
@@ -159,8 +161,6 @@ def _steps(run: _Run, number: int) -> int:
 
 def _one_round(run: _Run, negatives: list[NDArray[np.int64]] | None, number: int) -> None:
     config, per_epoch = run.config, run.steps_per_epoch
-    if run.progress.is_stopped:
-        raise _Stop
     which = np.repeat(np.arange(len(run.sets)), [len(s) for s in run.sets])
     place = np.concatenate([np.arange(len(s)) for s in run.sets])
     orders: dict[int, NDArray[np.int64]] = {}
