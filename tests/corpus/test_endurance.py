@@ -87,7 +87,8 @@ def test_samples_of_an_interrupted_run_are_kept(tmp_path: Path) -> None:
 @linux
 def test_memory_and_time_are_those_of_this_process_at_least() -> None:
     assert rss_mb() > 10
-    assert cpu_s() == pytest.approx(sum(os.times()[:2]), abs=1.0)
+    own = sum(os.times()[:2])
+    assert cpu_s() > own - 1.0  # the other tests' processes that have ended count as well
 
 
 @linux
