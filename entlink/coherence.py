@@ -9,9 +9,10 @@ scores and surroundings matter together: a table of match results makes teams of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,8 @@ def surroundings(mentions: Sequence[Seen]) -> list[Floats]:
     number = {words: i for i, words in enumerate(names)}
     longer = _longer(names)
     centres = np.stack([_centre(mentions[groups[words][-1]]) for words in names])
-    most = [_most(mentions, groups[words]) for words in names]
-    sums = [_sum(mentions, groups[words]) for words in names]
+    most = [_given(mentions, groups[words], max) for words in names]
+    sums = [_given(mentions, groups[words], add) for words in names]
     result = []
     for seen in mentions:
         own = number[seen.words]
@@ -105,23 +106,15 @@ def _centre(seen: Seen) -> Floats:
     return np.asarray(seen.probabilities @ seen.vectors.astype(np.float64))
 
 
-def _sum(mentions: Sequence[Seen], places: Sequence[int]) -> dict[int, float]:
-    """What mentions of one name give each entity, together."""
+def _given(
+    mentions: Sequence[Seen], places: Sequence[int], join: Callable[[float, float], float]
+) -> dict[int, float]:
+    """What mentions of one name give each entity, joined to one number."""
     found: dict[int, float] = {}
     for place in places:
         seen = mentions[place]
         for row, p in zip(seen.rows.tolist(), seen.probabilities.tolist(), strict=True):
-            found[row] = found.get(row, 0.0) + p
-    return found
-
-
-def _most(mentions: Sequence[Seen], places: Sequence[int]) -> dict[int, float]:
-    """The most that any mention of one name gives each entity."""
-    found: dict[int, float] = {}
-    for place in places:
-        seen = mentions[place]
-        for row, p in zip(seen.rows.tolist(), seen.probabilities.tolist(), strict=True):
-            found[row] = max(found.get(row, 0.0), p)
+            found[row] = join(found.get(row, 0.0), p)
     return found
 
 

@@ -168,6 +168,14 @@ def final_features(
     return x, np.concatenate([nil, [best]])
 
 
+def read_features(
+    evidence: Evidence, read: NDArray[np.int64], logits: NDArray[np.float32]
+) -> tuple[Floats, Floats]:
+    """All that the final model sees of the candidates ``read``, which have these logits."""
+    x, nil = first_features(evidence)
+    return final_features(x[read], nil, logits)
+
+
 def first_probabilities(decision: Decision, evidence: Evidence) -> Floats:
     """Probabilities of the k candidates and, last, of NIL, before reading: (k + 1,)."""
     x, nil = first_features(evidence)
@@ -199,13 +207,9 @@ def final_probabilities(
     """Probabilities (k + 1,), NIL last, after the candidates ``read`` were given these logits."""
     if not len(read):
         return first
-    x, nil = first_features(evidence)
-    x, nil = final_features(x[read], nil, logits)
+    x, nil = read_features(evidence, read, logits)
     shares = _softmax(_weighted(x, decision.final), nil @ np.asarray(decision.final_nil))
-    among = np.append(read, len(first) - 1)
-    result = first.copy()
-    result[among] = shares * first[among].sum()
-    return result
+    return _shared_out(first, read, shares)
 
 
 def document_features(
@@ -215,8 +219,7 @@ def document_features(
 
     ``around`` (n, 5) is what ``coherence.surroundings`` found for them.
     """
-    x, nil = first_features(evidence)
-    x, nil = final_features(x[read], nil, logits)
+    x, nil = read_features(evidence, read, logits)
     return np.concatenate([x, around], axis=1), nil
 
 
@@ -237,9 +240,14 @@ def document_probabilities(
     x, nil = document_features(evidence, read, logits, around)
     scores = decision.coherence.scores(x)
     shares = _softmax(scores, float(nil @ np.asarray(decision.coherence.nil)))
-    among = np.append(read, len(final) - 1)
-    result = final.copy()
-    result[among] = shares * final[among].sum()
+    return _shared_out(final, read, shares)
+
+
+def _shared_out(before: Floats, read: NDArray[np.int64], shares: Floats) -> Floats:
+    """The same, but what those read and NIL, last, have together goes to them by their shares."""
+    among = np.append(read, len(before) - 1)
+    result = before.copy()
+    result[among] = shares * before[among].sum()
     return result
 
 

@@ -145,6 +145,28 @@ def pair_context(text: str, start: int, end: int, *, full_name: str = "") -> tup
     return item.left, item.span, item.right
 
 
+def cut_mention(
+    left: Sequence[int], span: Sequence[int], right: Sequence[int], *, n_span: int, n: int
+) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+    """At most n tokens in all, n_span of them the span's.
+
+    Contexts lose what is farthest from the span; what one side leaves the other gets.
+    """
+    span = span[:n_span]
+    room = n - len(span)
+    n_right = min(len(right), max(room // 2, room - len(left)))
+    n_left = min(len(left), room - n_right)
+    return left[len(left) - n_left :], span, right[:n_right]
+
+
+def cut_entity(
+    name: Sequence[int], description: Sequence[int], *, n_name: int, n: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """At most n tokens in all, n_name of them the name's; the description loses its end."""
+    name = name[:n_name]
+    return name, description[: n - len(name)]
+
+
 def pair_entity(entity: Entity) -> tuple[str, str]:
     """Name and description for the cross-encoder; other names last, where the budget may cut."""
     text = entity_description(entity)

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entlink.linker import Linker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,3 +50,25 @@ def builtin_linker(builtin_bundle: Path) -> Linker:
     import entlink
 
     return entlink.load(device="cpu", backend="torch")
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
+    """Over the small knowledge base of `tests.tiny`."""
+    yield from _tiny(tmp_path_factory, reranker=True)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
+    """The same without a reranker."""
+    yield from _tiny(tmp_path_factory, reranker=False)
+
+
+def _tiny(folders: pytest.TempPathFactory, *, reranker: bool) -> Iterator[Linker]:
+    import entlink
+    from tests.tiny import make_bundle
+
+    bundle = make_bundle(folders.mktemp("bundle") / "tiny", reranker=reranker)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENTLINK_CACHE", str(folders.mktemp("cache")))
+        yield entlink.load(bundle.path, device="cpu")

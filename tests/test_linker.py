@@ -18,7 +18,7 @@ from entlink.corpus.writers import link_record
 from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.linker import Linker
 from entlink.records import NIL, Document, Link, LinkedDocument, Mention
-from tests.tiny import ENTITIES, make_bundle
+from tests.tiny import ENTITIES
 
 NAMES = {entity.id: entity.name for entity in ENTITIES} | {NIL: ""}
 TEXTS = [
@@ -31,23 +31,6 @@ TEXTS = [
     "😀 we love Paris 👍🏽 and הנה Paris again — القدس",
     "They know Twin and Twin, and the Chicago Bulls of Chicago.",
 ]
-
-
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(bundle.path, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    """Without a reranker."""
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "bare", reranker=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(str(bundle.path), device="cpu")
 
 
 def spans(text: str, *names: str) -> tuple[Mention, ...]:

@@ -19,6 +19,7 @@ from entlink.encode.batches import EntityFeatures, MentionFeatures, Texts
 from entlink.encode.config import BertReading
 from entlink.encode.features import Ragged
 from entlink.errors import BundleError, reason
+from entlink.inputs import cut_entity, cut_mention
 
 MARKS = ("[CLS]", "[SEP]", "[unused0]", "[unused1]", "[unused2]")
 N_MARKS = 4  # in a mention's sequence; an entity's has three
@@ -74,12 +75,10 @@ class BertWords:
         for span, left, right in zip(
             _rows(features.span), _rows(features.left), _rows(features.right), strict=True
         ):
-            span = span[: self._reading.span_tokens]
-            room = self._reading.mention_tokens - len(span)
-            n_right = min(len(right), max(room // 2, room - len(left)))
-            n_left = min(len(left), room - n_right)
-            left = left[len(left) - n_left :]
-            sequences.append([cls, *left, begin, *span, end, *right[:n_right], sep])
+            before, its, after = cut_mention(
+                left, span, right, n_span=self._reading.span_tokens, n=self._reading.mention_tokens
+            )
+            sequences.append([cls, *before, begin, *its, end, *after, sep])
         return sequences
 
     def entity_sequences(self, features: EntityFeatures) -> list[list[int]]:
@@ -87,9 +86,10 @@ class BertWords:
         cls, sep, _, _, mark = self.marks
         sequences = []
         for name, text in zip(_rows(features.name), _rows(features.description), strict=True):
-            name = name[: self._reading.name_tokens]
-            room = self._reading.entity_tokens - len(name)
-            sequences.append([cls, *name, mark, *text[:room], sep])
+            its, rest = cut_entity(
+                name, text, n_name=self._reading.name_tokens, n=self._reading.entity_tokens
+            )
+            sequences.append([cls, *its, mark, *rest, sep])
         return sequences
 
 

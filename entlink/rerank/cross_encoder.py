@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from entlink.errors import BundleError, ConfigError, reason
+from entlink.inputs import cut_entity, cut_mention
 from entlink.rerank.bert import BertClassifier
 
 _MENTION, _MENTION_END, _ENTITY = "[unused0]", "[unused1]", "[unused2]"
@@ -70,12 +71,10 @@ class PairTokenizer:
         flat = self._encode([part for context in contexts for part in context])
         halves = []
         for left, span, right in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            span = span[: self.config.span_tokens]
-            room = self.config.context_tokens - len(span)
-            n_right = min(len(right), max(room // 2, room - len(left)))
-            n_left = min(len(left), room - n_right)
-            left = left[len(left) - n_left :]
-            halves.append([cls, *left, begin, *span, end, *right[:n_right], sep])
+            before, its, after = cut_mention(
+                left, span, right, n_span=self.config.span_tokens, n=self.config.context_tokens
+            )
+            halves.append([cls, *before, begin, *its, end, *after, sep])
         return halves
 
     def entities(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
@@ -84,9 +83,10 @@ class PairTokenizer:
         flat = self._encode([part for text in texts for part in text])
         halves = []
         for name, description in zip(flat[::2], flat[1::2], strict=True):
-            name = name[: self.config.name_tokens]
-            room = self.config.entity_tokens - len(name)
-            halves.append([*name, mark, *description[:room], sep])
+            its, rest = cut_entity(
+                name, description, n_name=self.config.name_tokens, n=self.config.entity_tokens
+            )
+            halves.append([*its, mark, *rest, sep])
         return halves
 
     def save(self, path: Path) -> None:

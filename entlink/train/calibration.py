@@ -43,7 +43,7 @@ from entlink.train.data import (
 )
 from entlink.train.distant import Ambiguous, composed_ambiguous
 from entlink.train.matches import adjective_examples, match_examples
-from entlink.train.weights import fit_coherence, fit_weights
+from entlink.train.weights import Row, fit_coherence, fit_weights
 
 log = logging.getLogger(__name__)
 
@@ -214,13 +214,11 @@ def _fit_first(
     cases: Sequence[Case],
     weights: Sequence[float],
 ) -> decide.Decision:
-    rows, kept = [], []
-    for case, weight in zip(cases, weights, strict=True):
-        if case.gold >= 0:
-            x, nil = decide.first_features(case.evidence)
-            rows.append((x, nil, case.gold))
-            kept.append(weight)
-    w, v = fit_weights(rows, config.penalty, weights=kept)
+    rows = [
+        (*decide.first_features(case.evidence), case.gold) if case.gold >= 0 else None
+        for case in cases
+    ]
+    w, v = fit_weights(*_known(rows, weights), penalty=config.penalty)
     return replace(decision, first=w, first_nil=v)
 
 
@@ -230,14 +228,12 @@ def _fit_final(
     cases: Sequence[Case],
     weights: Sequence[float],
 ) -> decide.Decision:
-    rows, kept = [], []
-    for case, weight in zip(cases, weights, strict=True):
-        x, nil = decide.first_features(case.evidence)
-        x, nil = decide.final_features(x[case.read], nil, case.logits)
-        if (place := _place_read(case)) is not None:
-            rows.append((x, nil, place))
-            kept.append(weight)
-    w, v = fit_weights(rows, config.penalty, weights=kept)
+    rows: list[Row | None] = []
+    for case in cases:
+        x, nil = decide.read_features(case.evidence, case.read, case.logits)
+        place = _place_read(case)
+        rows.append(None if place is None else (x, nil, place))
+    w, v = fit_weights(*_known(rows, weights), penalty=config.penalty)
     return replace(decision, final=w, final_nil=v)
 
 
@@ -249,16 +245,21 @@ def _fit_documents(
     weights: Sequence[float],
 ) -> decide.Decision:
     around = surroundings_of(retriever, cases, [before_documents(decision, c) for c in cases])
-    rows, kept = [], []
-    for case, others, weight in zip(cases, around, weights, strict=True):
-        place = _place_read(case)
-        if place is not None and len(case.read):
-            x, nil = decide.document_features(case.evidence, case.read, case.logits, others)
-            rows.append((x, nil, place))
-            kept.append(weight)
-    if not rows:
+    rows: list[Row | None] = []
+    for case, others in zip(cases, around, strict=True):
+        place = _place_read(case) if len(case.read) else None
+        x, nil = decide.document_features(case.evidence, case.read, case.logits, others)
+        rows.append(None if place is None else (x, nil, place))
+    known, kept = _known(rows, weights)
+    if not known:
         return decision
-    return replace(decision, coherence=fit_coherence(rows, weights=kept, seed=config.seed))
+    return replace(decision, coherence=fit_coherence(known, kept, seed=config.seed))
+
+
+def _known(rows: Sequence[Row | None], weights: Sequence[float]) -> tuple[list[Row], list[float]]:
+    """The mentions whose answer has a place, and what they weigh."""
+    pairs = [(row, w) for row, w in zip(rows, weights, strict=True) if row is not None]
+    return [row for row, _ in pairs], [w for _, w in pairs]
 
 
 def _place_read(case: Case) -> int | None:

@@ -56,7 +56,7 @@ class _Lists:
 
 
 def fit_weights(
-    rows: Sequence[Row], penalty: float, *, weights: Sequence[float] | None = None
+    rows: Sequence[Row], weights: Sequence[float] | None = None, *, penalty: float
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Maximum likelihood of the gold place under a softmax of linear scores, by L-BFGS."""
     lists = _Lists.of(rows, weights)
@@ -85,7 +85,7 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
 
 
 def fit_coherence(
-    rows: Sequence[Row], *, weights: Sequence[float] | None = None, seed: int = 0
+    rows: Sequence[Row], weights: Sequence[float] | None = None, *, seed: int = 0
 ) -> Coherence:
     """The model of the document pass, by AdamW over features brought to one scale."""
     torch.manual_seed(seed)

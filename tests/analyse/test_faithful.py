@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import entlink
 from entlink.analyse import Faithfulness, measure_faithfulness
 from entlink.analyse.faithful import MATTERS
 from entlink.errors import ConfigError, InputError
 from entlink.linker import Linker
 from entlink.records import NIL, Document, Mention
-from tests.tiny import make_bundle
 
 TEXTS = [
     ("It was late. On that day Jordan met Paris Hilton in Chicago. They ate.", "Jordan"),
@@ -25,14 +22,6 @@ DOCUMENTS = [
     Document(str(i), text, (Mention(text.index(name), text.index(name) + len(name), name),))
     for i, (text, name) in enumerate(TEXTS)
 ]
-
-
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(bundle.path, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from entlink.detect.borders import mend
 from entlink.detect.gazetteer import Gazetteer
-from entlink.detect.recogniser import TokenSpan
 from entlink.records import Entity
 from tests.detect.fakes import FakeNames
+from tests.detect.places import spans_apart
 
 NLP = spacy.blank("en")
 NAMES = (
@@ -133,10 +133,7 @@ def test_parts_of_the_spans_and_nothing_else(
     words: list[str], places: list[tuple[int, int, str]]
 ) -> None:
     doc = NLP.make_doc(" ".join(words))
-    recognised: list[TokenSpan] = []
-    for start, length, label in sorted(places):
-        if (not recognised or start >= recognised[-1][1]) and start + length <= len(doc):
-            recognised.append((start, start + length, label))
+    recognised = spans_apart(places, len(doc))
     (found,) = GAZETTEER.find([doc], [[(a, b) for a, b, _ in recognised]])
     after = mend(doc, recognised, found, ordinary=GAZETTEER.ordinary)
     assert after == sorted(after)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from entlink.detect.recogniser import TokenSpan
 from entlink.detect.repeats import with_repeats
+from tests.detect.places import spans_apart
 
 NLP = spacy.blank("en")
 ORDINARY = frozenset(["woods", "star", "rose"])
@@ -78,10 +79,7 @@ def test_they_repeat_what_was_recognised_and_overlap_nothing(
     words: list[str], places: list[tuple[int, int, str]]
 ) -> None:
     doc = NLP.make_doc(" ".join(words))
-    recognised: list[TokenSpan] = []
-    for start, length, label in sorted(places):
-        if (not recognised or start >= recognised[-1][1]) and start + length <= len(doc):
-            recognised.append((start, start + length, label))
+    recognised = spans_apart(places, len(doc))
     found = with_repeats(doc, recognised, ordinary=ORDINARY)
     assert found == sorted(found)
     assert set(recognised) <= set(found)

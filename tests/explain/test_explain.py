@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,23 +30,6 @@ TEXTS = [
     ("Paris", "Paris"),
     ("Nothing is known of Zzyzx here.", "Zzyzx"),
 ]
-
-
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(bundle.path, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    """Without a reranker."""
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "bare", reranker=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(str(bundle.path), device="cpu")
 
 
 @pytest.mark.parametrize(("text", "name"), TEXTS)

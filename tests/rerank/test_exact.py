@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import entlink
 from entlink.corpus.shards import LinkOptions, Setup
 from entlink.decide import Decision
 from entlink.linker import Linker, Scored
 from entlink.records import Document, LinkedDocument, Mention
 from tests.rerank.test_cross_encoder import Recording
-from tests.tiny import ENTITIES, make_bundle
+from tests.tiny import ENTITIES
 
 TEXTS = [
     "On that day Jordan met Paris Hilton in Chicago, far from Georgia.",
     "The river Amazon and the shop Amazon; we saw Georgia, then France.",
     "Twin and Twin, MJ and the Bulls, Munich and Apple",
 ]
-
-
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
-    bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield entlink.load(bundle.path, device="cpu")
 
 
 def variant(linker: Linker, *, exact: bool = False, decision: Decision | None = None) -> Linker:

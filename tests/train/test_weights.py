@@ -50,7 +50,7 @@ def gradient(
 def test_the_fitted_weights_are_the_optimum(penalty: float, weighted: bool) -> None:
     rows, _, _ = planted(300, seed=0)
     weights = np.random.default_rng(2).uniform(0.1, 3, size=300).tolist() if weighted else None
-    w, v = (np.asarray(part) for part in fit_weights(rows, penalty, weights=weights))
+    w, v = (np.asarray(part) for part in fit_weights(rows, weights, penalty=penalty))
     for part in gradient(rows, weights or [1.0] * 300, w, v, penalty):
         np.testing.assert_allclose(part, 0.0, atol=1e-4)
     assert np.abs(w).max() > 0.1
@@ -58,7 +58,7 @@ def test_the_fitted_weights_are_the_optimum(penalty: float, weighted: bool) -> N
 
 def test_planted_weights_are_found_again() -> None:
     rows, w, v = planted(6000, seed=1)
-    found_w, found_v = fit_weights(rows, 0.0)
+    found_w, found_v = fit_weights(rows, penalty=0.0)
     np.testing.assert_allclose(found_w, w, atol=0.15)
     np.testing.assert_allclose(found_v, v, atol=0.15)
 
@@ -86,7 +86,7 @@ def test_the_small_network_holds_what_a_line_cannot() -> None:
     model = fit_coherence(train, seed=3)
     nil = np.asarray(model.nil)
     deep = accuracy(test, [np.append(model.scores(x), n @ nil) for x, n, _ in test])
-    w, v = fit_weights(train, 1e-3)
+    w, v = fit_weights(train, penalty=1e-3)
     line = accuracy(test, [np.append(x @ np.asarray(w), n @ np.asarray(v)) for x, n, _ in test])
     assert deep > 0.95 and line < 0.7
     assert fit_coherence(train, seed=3) == model
@@ -103,6 +103,6 @@ def test_mentions_that_weigh_nothing_teach_nothing() -> None:
 
 def test_nothing_to_fit_is_said() -> None:
     with pytest.raises(InputError, match="no held-out mention"):
-        fit_weights([], 0.1)
+        fit_weights([], penalty=0.1)
     with pytest.raises(InputError, match="no held-out mention"):
         fit_coherence([])
