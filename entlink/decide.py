@@ -1,10 +1,11 @@
 """From scores to probabilities and links: calibration, NIL, and which pairs are worth reading.
 
-Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and the
-KB say; it decides which candidates the cross-encoder reads. The second sees the cross-encoder's
-logits too, and shares out among the candidates that were read the probability that the first gave
-them. A third (``coherence``) does so once more when the document's other mentions have answers. So
-all probabilities of a mention, NIL's included, always sum to one, whatever was read.
+Two log-linear models over a mention's candidates and NIL. The first sees what the retriever and
+the KB say; by it is chosen which candidates the cross-encoder reads. The second sees the
+cross-encoder's logits too, and shares out among the candidates that were read the probability that
+they had before. After each, a small network (``coherence``) weighs the likeliest candidates, or
+those read, once more in view of the document's other mentions. So all probabilities of a mention,
+NIL's included, always sum to one, whatever was read.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ NIL_FEATURES = ("bias", "best_cosine", "no_alias", "best_logit")
 _N_FIRST = len(CANDIDATE_FEATURES) - 2  # those known before reading
 _N_NIL_FIRST = len(NIL_FEATURES) - 1
 N_DOCUMENT = len(CANDIDATE_FEATURES) + len(FEATURES)
+N_EARLY = _N_FIRST + len(FEATURES)
+MAX_EARLY = 16  # candidates of a mention that the document pass weighs before reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,13 @@ class Decision:
     nil_threshold: float = 0.5  # a link needs at least this probability
     max_pairs: int = 16  # read for a mention
     read_mass: float = 0.98  # read candidates until the first model's probabilities sum to this
-    coherence: Coherence | None = None  # None: every mention is decided for itself
+    early: Coherence | None = None  # the document pass before reading; None: there is none
+    coherence: Coherence | None = None  # the one after it
+
+    @property
+    def sees_documents(self) -> bool:
+        """A document's mentions are decided together."""
+        return self.early is not None or self.coherence is not None
 
     @classmethod
     def blank(cls) -> Decision:
@@ -97,9 +106,13 @@ class Decision:
             for name, blank in asdict(cls.blank()).items():
                 if isinstance(blank, tuple):
                     values[name] = _weights(name, raw[name], len(blank))
-                elif name != "coherence":
+                elif name not in ("early", "coherence"):
                     values[name] = type(blank)(raw[name])
-            return cls(**values, coherence=_coherence(raw.get("coherence")))
+            return cls(
+                **values,
+                early=_coherence(raw.get("early"), N_EARLY, _N_NIL_FIRST),
+                coherence=_coherence(raw.get("coherence"), N_DOCUMENT, len(NIL_FEATURES)),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"{path}: not a decision file of this version ({reason(error)}); "
@@ -114,11 +127,11 @@ def _weights(name: str, values: Any, n: int) -> tuple[float, ...]:
     return weights
 
 
-def _coherence(raw: Any) -> Coherence | None:
+def _coherence(raw: Any, f: int, n_nil: int) -> Coherence | None:
     if raw is None:
         return None
-    f, h = N_DOCUMENT, N_HIDDEN
-    sizes = {"linear": f, "hidden": f * h, "bias": h, "out": h, "nil": len(NIL_FEATURES)}
+    h = N_HIDDEN
+    sizes = {"linear": f, "hidden": f * h, "bias": h, "out": h, "nil": n_nil}
     names = [field.name for field in fields(Coherence)]
     return Coherence(**{name: _weights(name, raw[name], sizes[name]) for name in names})
 
@@ -182,6 +195,38 @@ def first_probabilities(decision: Decision, evidence: Evidence) -> Floats:
     return _softmax(_weighted(x, decision.first), nil @ np.asarray(decision.first_nil))
 
 
+def early_places(first: Floats) -> NDArray[np.int64]:
+    """The candidates that the document pass before reading weighs: the likeliest, best first."""
+    return np.argsort(-first[:-1], kind="stable")[:MAX_EARLY]
+
+
+def early_features(
+    evidence: Evidence, places: NDArray[np.int64], around: Floats
+) -> tuple[Floats, Floats]:
+    """Features of the candidates at ``places`` (n, 19) and of NIL (3,) before reading.
+
+    ``around`` (n, 5) is what ``coherence.surroundings`` found for them.
+    """
+    x, nil = first_features(evidence)
+    return np.concatenate([x[places], around], axis=1), nil
+
+
+def early_probabilities(
+    decision: Decision,
+    evidence: Evidence,
+    first: Floats,
+    places: NDArray[np.int64],
+    around: Floats,
+) -> Floats:
+    """Probabilities (k + 1,), NIL last, before reading, in view of the document's other mentions.
+
+    What the candidates at ``places`` and NIL have in ``first`` is shared out among them anew.
+    """
+    if decision.early is None or not len(places):
+        return first
+    return _weighed(decision.early, *early_features(evidence, places, around), first, places)
+
+
 def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
     """Which candidates the cross-encoder should read: the fewest that hold ``read_mass``.
 
@@ -204,7 +249,10 @@ def final_probabilities(
     read: NDArray[np.int64],
     logits: NDArray[np.float32],
 ) -> Floats:
-    """Probabilities (k + 1,), NIL last, after the candidates ``read`` were given these logits."""
+    """Probabilities (k + 1,), NIL last, after the candidates ``read`` were given these logits.
+
+    ``first`` are those before reading.
+    """
     if not len(read):
         return first
     x, nil = read_features(evidence, read, logits)
@@ -238,14 +286,19 @@ def document_probabilities(
     if decision.coherence is None or not len(read):
         return final
     x, nil = document_features(evidence, read, logits, around)
-    scores = decision.coherence.scores(x)
-    shares = _softmax(scores, float(nil @ np.asarray(decision.coherence.nil)))
-    return _shared_out(final, read, shares)
+    return _weighed(decision.coherence, x, nil, final, read)
 
 
-def _shared_out(before: Floats, read: NDArray[np.int64], shares: Floats) -> Floats:
-    """The same, but what those read and NIL, last, have together goes to them by their shares."""
-    among = np.append(read, len(before) - 1)
+def _weighed(
+    model: Coherence, x: Floats, nil: Floats, before: Floats, places: NDArray[np.int64]
+) -> Floats:
+    shares = _softmax(model.scores(x), float(nil @ np.asarray(model.nil)))
+    return _shared_out(before, places, shares)
+
+
+def _shared_out(before: Floats, places: NDArray[np.int64], shares: Floats) -> Floats:
+    """The same, but what some candidates and NIL, last, have goes to them by their shares."""
+    among = np.append(places, len(before) - 1)
     result = before.copy()
     result[among] = shares * before[among].sum()
     return result

@@ -48,26 +48,26 @@ def around(
     names: Sequence[str],
     documents: Sequence[int],
     found: Sequence[Retrieved],
-    read: Sequence[NDArray[np.int64]],
+    places: Sequence[NDArray[np.int64]],
     probabilities: Sequence[NDArray[np.float64]],
 ) -> list[NDArray[np.float64]]:
-    """Features (n, 5) of each mention's n candidates that were read, from its document's others.
+    """Features (n, 5) of each mention's n candidates at ``places``, from its document's others.
 
     ``documents`` has the number of each mention's document, ``probabilities`` (k + 1,) what its
-    candidates and NIL have so far. Of a mention of which nothing was read, the likeliest counts.
+    candidates and NIL have so far. Of a mention with no places, the likeliest counts.
     """
-    places = [
+    kept = [
         some if len(some) else np.argsort(-p[:-1], kind="stable")[:1]
-        for some, p in zip(read, probabilities, strict=True)
+        for some, p in zip(places, probabilities, strict=True)
     ]
-    seen = _seen(retriever, names, found, places, probabilities)
+    seen = _seen(retriever, names, found, kept, probabilities)
     together: dict[int, list[int]] = {}
     for i, document in enumerate(documents):
         together.setdefault(document, []).append(i)
     features = [np.zeros((0, 0))] * len(names)
     for mentions in together.values():
         for i, x in zip(mentions, surroundings([seen[i] for i in mentions]), strict=True):
-            features[i] = x[: len(read[i])]
+            features[i] = x[: len(places[i])]
     return features
 
 

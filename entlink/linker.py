@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from entlink import decide
 from entlink.bundle import Bundle, open_bundle
-from entlink.documents import around, portions
+from entlink.documents import portions
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import mention_input, pair_context
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import NIL, Candidate, Document, Link, LinkedDocument, Mention
+from entlink.scoring import MentionScorer, Scored
 from entlink.vectors import load_retriever
 
 if TYPE_CHECKING:
@@ -32,27 +28,10 @@ if TYPE_CHECKING:
     from entlink.detect import Detector
     from entlink.explain import Explanation, Vocabulary
     from entlink.rerank.cross_encoder import PairReader
-    from entlink.retrieve.dense import Retrieved, Retriever
-
-N_CANDIDATES = 100  # retrieved for a mention
+    from entlink.retrieve.dense import Retriever
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """All k candidates of one mention, best first, and what each stage said of them."""
-
-    retrieved: Retrieved
-    first: NDArray[np.float64]  # (k + 1,) probabilities before reading, NIL last
-    logits: NDArray[np.float32]  # (k,) the reranker's, NaN where the pair was not read
-    alone: NDArray[np.float64]  # (k + 1,) probabilities before the document pass, NIL last
-    probabilities: NDArray[np.float64]  # (k + 1,) NIL last
-
-    def order(self) -> NDArray[np.int64]:
-        """Places of the candidates by falling probability, ties by KB row."""
-        return np.lexsort((self.retrieved.rows, -self.probabilities[:-1]))
-
-
-class Linker:
+class Linker(MentionScorer):
     """Finds the mentions in texts and links each to an entity of the bundle's KB, or to NIL."""
 
     def __init__(
@@ -65,13 +44,8 @@ class Linker:
         *,
         exact: bool = False,
     ) -> None:
+        super().__init__(kb, retriever, reranker, decision, exact=exact)
         self.bundle = bundle
-        self.kb = kb
-        self.retriever = retriever
-        self.reranker = reranker
-        self.decision = decision
-        self.exact = exact  # read every candidate, not only those that can still win
-        self.seconds: dict[str, float] = {}  # spent in each stage so far
 
     @classmethod
     def load(
@@ -195,49 +169,6 @@ class Linker:
         rest = iter(links)
         return [tuple(islice(rest, len(found))) for found in mentions]
 
-    def score(
-        self,
-        mentions: Sequence[tuple[str, Mention]],
-        *,
-        documents: Sequence[int] | None = None,
-        candidates: Sequence[NDArray[np.int64]] | None = None,
-    ) -> list[Scored]:
-        """Retrieve, decide what to read, read it, and share out the probabilities.
-
-        Takes (text of the document, mention) pairs. ``documents`` has the number of each mention's
-        document, so that its mentions are seen together (default: each is alone). ``candidates``
-        are rows of the KB for each mention, to be ranked in place of what would be retrieved.
-        """
-        inputs = [
-            mention_input(text, m.start, m.end, label=m.label, full_name=m.full_name)
-            for text, m in mentions
-        ]
-        with self._timed("retrieve"):
-            if candidates is None:
-                found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
-            else:
-                found = self.retriever.rank(inputs, candidates)
-        evidence = [self.retriever.evidence(candidates) for candidates in found]
-        first = [decide.first_probabilities(self.decision, e) for e in evidence]
-        read = [self._to_read(probabilities) for probabilities in first]
-        with self._timed("rerank"):
-            logits = self._read(mentions, found, read)
-        alone = [
-            decide.final_probabilities(self.decision, *known)
-            for known in zip(evidence, first, read, logits, strict=True)
-        ]
-        with self._timed("document"):
-            others = self._around(mentions, documents, found, read, alone)
-        scored = []
-        for i, (r, places, values) in enumerate(zip(found, read, logits, strict=True)):
-            final = decide.document_probabilities(
-                self.decision, evidence[i], alone[i], places, values, others[i]
-            )
-            all_logits = np.full(len(r.rows), np.nan, dtype=np.float32)
-            all_logits[places] = values
-            scored.append(Scored(r, first[i], all_logits, alone[i], final))
-        return scored
-
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Words of the KB to read vectors as; made when first needed, in a second or two."""
@@ -259,12 +190,6 @@ class Linker:
         chosen = ExplainOptions(**options)
         return explain(self, text, mention, vocabulary=vocabulary, options=chosen)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-
     def _mentions(
         self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]
     ) -> list[Sequence[Mention]]:
@@ -279,43 +204,6 @@ class Linker:
             )
         )
         return [next(free) if mentions is None else next(bound) for mentions in given]
-
-    def _to_read(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-        if self.reranker is None:
-            return np.zeros(0, dtype=np.int64)
-        if self.exact:
-            return np.argsort(-probabilities[:-1], kind="stable")
-        return decide.to_read(self.decision, probabilities)
-
-    def _read(
-        self,
-        mentions: Sequence[tuple[str, Mention]],
-        found: Sequence[Retrieved],
-        read: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """The reranker's logits for the chosen places of each mention, in the order of ``read``."""
-        if self.reranker is None:
-            return [np.zeros(len(places), dtype=np.float32) for places in read]
-        from entlink.rerank.reading import read_candidates
-
-        contexts = [pair_context(t, m.start, m.end, full_name=m.full_name) for t, m in mentions]
-        chosen = [r.rows[places] for r, places in zip(found, read, strict=True)]
-        return read_candidates(self.reranker, self.kb, contexts, chosen)
-
-    def _around(
-        self,
-        mentions: Sequence[tuple[str, Mention]],
-        documents: Sequence[int] | None,
-        found: Sequence[Retrieved],
-        read: Sequence[NDArray[np.int64]],
-        probabilities: Sequence[NDArray[np.float64]],
-    ) -> list[NDArray[np.float64]]:
-        """What each mention's document says of the candidates that were read."""
-        if self.decision.coherence is None:
-            return [np.zeros((len(places), 0)) for places in read]
-        names = [mention.text for _, mention in mentions]
-        numbers = range(len(mentions)) if documents is None else documents
-        return around(self.retriever, names, numbers, found, read, probabilities)
 
     def _links(
         self,

@@ -16,12 +16,17 @@ from numpy.typing import NDArray
 from entlink.coherence import N_HIDDEN, Coherence
 from entlink.decide import (
     CANDIDATE_FEATURES,
+    MAX_EARLY,
     N_DOCUMENT,
+    N_EARLY,
     NIL_FEATURES,
     Decision,
     Evidence,
     document_features,
     document_probabilities,
+    early_features,
+    early_places,
+    early_probabilities,
     final_features,
     final_probabilities,
     first_features,
@@ -35,13 +40,18 @@ from tests.tiny import DECISION
 Floats = NDArray[np.float64]
 
 
-COHERENCE = Coherence(
-    linear=(0.5,) * N_DOCUMENT,
-    hidden=tuple(math.sin(i) for i in range(N_DOCUMENT * N_HIDDEN)),
-    bias=(0.1,) * N_HIDDEN,
-    out=tuple(math.cos(i) for i in range(N_HIDDEN)),
-    nil=(0.5, -1.0, 2.0, 0.3),
-)
+def together(n_features: int, nil: tuple[float, ...]) -> Coherence:
+    return Coherence(
+        linear=(0.5,) * n_features,
+        hidden=tuple(math.sin(i) for i in range(n_features * N_HIDDEN)),
+        bias=(0.1,) * N_HIDDEN,
+        out=tuple(math.cos(i) for i in range(N_HIDDEN)),
+        nil=nil,
+    )
+
+
+EARLY = together(N_EARLY, (0.5, -1.0, 2.0))
+COHERENCE = together(N_DOCUMENT, (0.5, -1.0, 2.0, 0.3))
 
 
 @st.composite
@@ -252,8 +262,7 @@ def test_the_document_pass_shares_out_what_was_read_anew(case: Case) -> None:
     final = final_probabilities(decision, evidence, first, read, logits)
     around = np.random.default_rng(len(read)).normal(size=(len(read), 5))
     arguments = evidence, final, read, logits, around
-    together = replace(decision, coherence=COHERENCE)
-    p = document_probabilities(together, *arguments)
+    p = document_probabilities(replace(decision, coherence=COHERENCE), *arguments)
     np.testing.assert_array_equal(document_probabilities(decision, *arguments), final)
     assert p.sum() == pytest.approx(1.0)
     unread = np.setdiff1d(np.arange(len(evidence.cosines)), read)
@@ -270,8 +279,33 @@ def test_the_document_pass_shares_out_what_was_read_anew(case: Case) -> None:
         np.testing.assert_array_equal(p, final)
 
 
-def test_a_saved_document_pass_is_the_same(tmp_path: Path) -> None:
-    decision = replace(DECISION, coherence=COHERENCE)
+@settings(max_examples=100)
+@given(cases())
+def test_the_document_pass_before_reading_shares_out_the_likeliest_anew(case: Case) -> None:
+    decision, evidence, _, _ = case
+    first = first_probabilities(decision, evidence)
+    places = early_places(first)
+    k = len(evidence.cosines)
+    assert places.tolist() == sorted(range(k), key=lambda i: -first[i])[:MAX_EARLY]
+    around = np.random.default_rng(k).normal(size=(len(places), 5))
+    arguments = evidence, first, places, around
+    p = early_probabilities(replace(decision, early=EARLY), *arguments)
+    np.testing.assert_array_equal(early_probabilities(decision, *arguments), first)
+    assert p.sum() == pytest.approx(1.0)
+    x, nil = early_features(evidence, places, around)
+    assert x.shape == (len(places), N_EARLY)
+    scores = np.append(EARLY.scores(x), nil @ np.asarray(EARLY.nil)) if k else np.zeros(1)
+    shares = np.exp(scores - scores.max())
+    among = [*places.tolist(), k]
+    np.testing.assert_allclose(p[among], first[among].sum() * shares / shares.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("early", [None, EARLY])
+def test_a_saved_document_pass_is_the_same(tmp_path: Path, early: Coherence | None) -> None:
+    decision = replace(DECISION, early=early, coherence=COHERENCE)
+    assert decision.sees_documents and replace(decision, coherence=None).sees_documents == bool(
+        early
+    )
     decision.save(tmp_path / "decision.json")
     assert Decision.load(tmp_path / "decision.json") == decision
 
@@ -305,6 +339,7 @@ def test_blank_weights_make_all_alike() -> None:
         json.dumps(asdict(DECISION) | {"final_nil": ["x"] * 4}),
         json.dumps(asdict(DECISION) | {"max_pairs": None}),
         json.dumps(asdict(DECISION) | {"coherence": {}}),
+        json.dumps(asdict(DECISION) | {"early": asdict(COHERENCE)}),
         json.dumps(asdict(DECISION) | {"coherence": asdict(COHERENCE) | {"bias": [0.0]}}),
         json.dumps({k: v for k, v in asdict(DECISION).items() if k != "nil_threshold"}),
         "\xff binary" * 1000,

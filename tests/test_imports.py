@@ -14,7 +14,7 @@ FLOORS = [  # from the top; a module may import its own part and any part on a l
     {"cli"},
     {"component", "corpus", "evaluate", "analyse", "quality"},
     {"linker"},
-    {"vectors", "backends", "compact", "explain"},
+    {"vectors", "backends", "compact", "explain", "scoring"},
     {"bundle", "train"},
     {"documents"},
     {"retrieve"},

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
 from entlink.bert import BertConfig
 from entlink.bundle import Bundle, write_manifest
-from entlink.decide import Decision
+from entlink.coherence import N_HIDDEN, Coherence
+from entlink.decide import N_DOCUMENT, N_EARLY, NIL_FEATURES, Decision
 from entlink.encode.dual import DualEncoder, DualEncoderConfig
 from entlink.kb.build import build_kb
 from entlink.records import Entity
@@ -53,6 +56,26 @@ DECISION = Decision(
     max_pairs=6,
     read_mass=0.98,
 )
+
+
+def seeing_documents(
+    decision: Decision, *, early: bool = True, late: bool = True, seed: int = 4, scale: float = 1.0
+) -> Decision:
+    """The same with document passes, before reading and after it, of random weights."""
+    generator = np.random.default_rng(seed)
+
+    def drawn(f: int, n_nil: int) -> Coherence:
+        h = N_HIDDEN
+        sizes = {"linear": f, "hidden": f * h, "bias": h, "out": h, "nil": n_nil}
+        weights = {n: generator.normal(scale=scale, size=size) for n, size in sizes.items()}
+        return Coherence(**{name: tuple(w.tolist()) for name, w in weights.items()})
+
+    n_nil = len(NIL_FEATURES)
+    return replace(
+        decision,
+        early=drawn(N_EARLY, n_nil - 1) if early else None,
+        coherence=drawn(N_DOCUMENT, n_nil) if late else None,
+    )
 
 
 def encoder(*, seed: int = 0, vector: int = 16) -> DualEncoder:

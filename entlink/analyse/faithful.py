@@ -17,8 +17,9 @@ import numpy as np
 from entlink.errors import ConfigError, InputError
 from entlink.explain import Effect, Explanation
 from entlink.inputs import with_full_names
-from entlink.linker import Linker, Scored
+from entlink.linker import Linker
 from entlink.records import NIL, Document, Mention
+from entlink.scoring import Scored
 
 KINDS = ("sentence", "word")
 MATTERS = 1.0  # a change of the log-odds from which a context is said to matter

@@ -211,7 +211,7 @@ class EntlinkComponent(LinkTraining):
         mentions: Sequence[Sequence[Mention]],
         options: Options,
     ) -> list[tuple[Link, ...]]:
-        from entlink.linker import N_CANDIDATES
+        from entlink.scoring import N_CANDIDATES
 
         decision = linker.decision
         if options.threshold is not None:

@@ -18,8 +18,9 @@ from entlink.evaluate.formats.gold import GoldDocument, GoldMention
 from entlink.evaluate.groups import Groups
 from entlink.evaluate.metrics import Outcome, SpanCounts
 from entlink.evaluate.sets import Candidates, GoldSet, check_reachable
-from entlink.linker import Linker, Scored
+from entlink.linker import Linker
 from entlink.records import NIL, Document, Mention
+from entlink.scoring import Scored
 
 _LABELS = frozenset(("PER", "LOC", "ORG", "MISC"))  # a source's other words would mislead a model
 _DOCUMENTS = 64  # labelled at a time, as in use

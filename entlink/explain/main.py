@@ -106,7 +106,7 @@ def _mentions(
     place = mention if isinstance(mention, Mention) else _given(text, mention)
     _, ((labelled,),) = linker.prepare([Document("text", text, (place,))])  # checks the offsets
     is_ready = isinstance(mention, Mention)
-    if is_ready and (alone or linker.decision.coherence is None):
+    if is_ready and (alone or not linker.decision.sees_documents):
         return place, [place]
     _, (everything,) = linker.prepare([Document("text", text)])
     at = (place.start, place.end)
@@ -132,7 +132,7 @@ def _given(text: str, mention: tuple[int, int] | str) -> Mention:
 
 def _scored(linker: Scorer, text: str, mention: Mention, together: Sequence[Mention]) -> Scores:
     """Of the mention; the others count where the bundle has a document pass."""
-    if linker.decision.coherence is None:
+    if not linker.decision.sees_documents:
         return linker.score([(text, mention)])[0]
     scored = linker.score([(text, m) for m in together], documents=[0] * len(together))
     return scored[together.index(mention)]
@@ -179,7 +179,8 @@ def _candidates(
     """The n best, those that are compared, and NIL last."""
     scores = base.scores
     evidence = linker.retriever.evidence(scores.retrieved)
-    terms = Terms.of(linker.decision, evidence, scores.logits, scores.probabilities)
+    after = (scores.first, scores.probabilities) if linker.decision.sees_documents else None
+    terms = Terms.of(linker.decision, evidence, scores.logits, after)
     order = scores.order().tolist()
     shown = order[:n] + [p for p in order[n:] if p in (base.answer, base.rival)]
     made = [

@@ -24,7 +24,7 @@ _ROUNDING = 1e-9  # of a logarithm
 
 
 class Scores(Protocol):
-    """What `Linker.score` says of a mention (entlink.linker.Scored)."""
+    """What `Linker.score` says of a mention (entlink.scoring.Scored)."""
 
     @property
     def retrieved(self) -> Retrieved: ...
@@ -94,8 +94,9 @@ class Terms:
     final: Floats | None  # (n read, n features)
     final_nil: Floats | None
     probabilities: Floats  # (k + 1,) NIL last
-    alone: Floats  # (k + 1,) before the document's other mentions were looked at
-    first_probabilities: Floats
+    alone: Floats  # (k + 1,) after reading, before the document was looked at for the last time
+    first_probabilities: Floats  # (k + 1,) before reading
+    has_document: bool  # other mentions may have moved the probabilities
 
     @classmethod
     def of(
@@ -103,15 +104,16 @@ class Terms:
         decision: decide.Decision,
         evidence: decide.Evidence,
         logits: NDArray[np.float32],
-        probabilities: Floats | None = None,
+        together: tuple[Floats, Floats] | None = None,
     ) -> Terms:
         """``logits`` are (k,), NaN where the pair is not read.
 
-        ``probabilities`` are those after the document pass; None: there was none.
+        ``together`` are the probabilities (k + 1,) after the document passes before and after
+        reading; None: the mention is decided for itself.
         """
         read = np.flatnonzero(np.isfinite(logits)).astype(np.int64)
         features, nil = decide.first_features(evidence)
-        before = decide.first_probabilities(decision, evidence)
+        before, end = together or (decide.first_probabilities(decision, evidence), None)
         after = decide.final_probabilities(decision, evidence, before, read, logits[read])
         final = final_nil = None
         if len(read):
@@ -125,9 +127,10 @@ class Terms:
             read=read,
             final=final,
             final_nil=final_nil,
-            probabilities=after if probabilities is None else probabilities,
+            probabilities=after if end is None else end,
             alone=after,
             first_probabilities=before,
+            has_document=together is not None,
         )
 
     def log_odds(self, place: int, against: int) -> float:
@@ -137,9 +140,9 @@ class Terms:
     def contributions(self, place: int, against: int) -> dict[str, float]:
         """By feature, what the log-odds of a candidate against another are the sum of."""
         terms = self._by_itself(place, against)
-        before, after = self.alone, self.probabilities
-        if after is not before:  # a network of features and surroundings: it has no terms
-            document = _log_ratio(after, place, against) - _log_ratio(before, place, against)
+        if self.has_document:  # networks of features and surroundings: they have no terms
+            both = _log(self.probabilities[place]) - _log(self.probabilities[against])
+            document = both - sum(terms.values())
             if abs(document) > _ROUNDING:
                 terms["document"] = document
         return terms
@@ -168,10 +171,6 @@ class Terms:
             return dict(zip(decide.NIL_FEATURES, self.final_nil.tolist(), strict=True))
         row = self.final[int(np.searchsorted(self.read, place))]
         return dict(zip(decide.CANDIDATE_FEATURES, row.tolist(), strict=True))
-
-
-def _log_ratio(probabilities: Floats, place: int, against: int) -> float:
-    return _log(probabilities[place]) - _log(probabilities[against])
 
 
 def _log(probability: float) -> float:

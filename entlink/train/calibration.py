@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from entlink import decide
@@ -28,9 +29,12 @@ from entlink.retrieve.hybrid import RetrievalConfig
 from entlink.train.choices import (
     Case,
     before_documents,
+    before_reading,
     choose_heat,
     choose_reading,
     choose_threshold,
+    early_surroundings,
+    read_less,
     surroundings_of,
 )
 from entlink.train.data import (
@@ -94,6 +98,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
         label_examples(read_examples(config.dev), config.detector), config.n_dev, config.seed
     )
     examples = [*held_out, *_made(config, kb), *dev]
+    first_dev = len(examples) - len(dev)
     weights = [
         config.held_out_weight if i < len(held_out) or e.doc.startswith(_LESS) else 1.0
         for i, e in enumerate(examples)
@@ -105,16 +110,19 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     cases = _retrieve(kb, retriever, examples)
     decision = _fit_first(decision, config, cases, weights)
     log.info("first model: %s %s", decision.first, decision.first_nil)
+    decision = _fit_early(decision, config, retriever, cases, weights)
+    cases = before_reading(decision, retriever, cases)
+    decision = choose_heat(decision, retriever, cases[first_dev:])
+    cases = before_reading(decision, retriever, cases)
     if reranker is not None:
         cases = _read(decision, kb, reranker, examples, cases)
-        decision = _fit_final(decision, config, cases, weights)
-        log.info("final model: %s %s", decision.final, decision.final_nil)
-        decision = _fit_documents(decision, config, retriever, cases, weights)
-    dev_cases = cases[len(cases) - len(dev) :]
-    if reranker is not None:
-        decision = choose_heat(decision, retriever, dev_cases)
-        decision, dev_cases = choose_reading(decision, retriever, dev_cases, config.max_lost)
-    decision, figures = choose_threshold(decision, retriever, dev_cases)
+        whole = _fit_read(decision, config, retriever, cases, weights)
+        chosen = choose_reading(whole, retriever, cases[first_dev:], config.max_lost)
+        decision = replace(decision, max_pairs=chosen.max_pairs, read_mass=chosen.read_mass)
+        cases = [read_less(decision, case) for case in cases]
+        decision = _fit_read(decision, config, retriever, cases, weights)
+        decision = choose_heat(decision, retriever, cases[first_dev:])
+    decision, figures = choose_threshold(decision, retriever, cases[first_dev:])
     decision.save(config.out)
     return figures
 
@@ -177,7 +185,7 @@ def _retrieve(kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Exampl
             places = np.flatnonzero(found.rows == rows.get(e.gold, -1))
             missed = -1 if e.gold in rows else len(found.rows)
             gold = int(places[0]) if len(places) else missed
-            nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+            nothing = np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
             name = e.text[e.start : e.end]
             cases.append(Case(e.doc, name, found, retriever.evidence(found), gold, *nothing))
     return cases
@@ -194,9 +202,7 @@ def _read(
     read: list[Case] = []
     for begin in tqdm(range(0, len(cases), _BATCH), desc="reading", disable=None):
         some = cases[begin : begin + _BATCH]
-        places = [
-            decide.to_read(decision, decide.first_probabilities(decision, c.evidence)) for c in some
-        ]
+        places = [decide.to_read(decision, case.first) for case in some]
         contexts = [
             pair_context(e.text, e.start, e.end, full_name=e.full_name)
             for e in examples[begin : begin + _BATCH]
@@ -222,6 +228,37 @@ def _fit_first(
     return replace(decision, first=w, first_nil=v)
 
 
+def _fit_early(
+    decision: decide.Decision,
+    config: CalibrationTraining,
+    retriever: Retriever,
+    cases: Sequence[Case],
+    weights: Sequence[float],
+) -> decide.Decision:
+    first = [decide.first_probabilities(decision, case.evidence) for case in cases]
+    places, around = early_surroundings(retriever, cases, first)
+    rows: list[Row | None] = []
+    for case, some, others in zip(cases, places, around, strict=True):
+        place = _place(case, some) if len(some) else None
+        x, nil = decide.early_features(case.evidence, some, others)
+        rows.append(None if place is None else (x, nil, place))
+    known, kept = _known(rows, weights)
+    return replace(decision, early=fit_coherence(known, kept, seed=config.seed))
+
+
+def _fit_read(
+    decision: decide.Decision,
+    config: CalibrationTraining,
+    retriever: Retriever,
+    cases: Sequence[Case],
+    weights: Sequence[float],
+) -> decide.Decision:
+    """The models of what was read: of a mention for itself, and of a document's together."""
+    decision = _fit_final(replace(decision, coherence=None), config, cases, weights)
+    log.info("final model: %s %s", decision.final, decision.final_nil)
+    return _fit_documents(decision, config, retriever, cases, weights)
+
+
 def _fit_final(
     decision: decide.Decision,
     config: CalibrationTraining,
@@ -231,7 +268,7 @@ def _fit_final(
     rows: list[Row | None] = []
     for case in cases:
         x, nil = decide.read_features(case.evidence, case.read, case.logits)
-        place = _place_read(case)
+        place = _place(case, case.read)
         rows.append(None if place is None else (x, nil, place))
     w, v = fit_weights(*_known(rows, weights), penalty=config.penalty)
     return replace(decision, final=w, final_nil=v)
@@ -247,7 +284,7 @@ def _fit_documents(
     around = surroundings_of(retriever, cases, [before_documents(decision, c) for c in cases])
     rows: list[Row | None] = []
     for case, others in zip(cases, around, strict=True):
-        place = _place_read(case) if len(case.read) else None
+        place = _place(case, case.read) if len(case.read) else None
         x, nil = decide.document_features(case.evidence, case.read, case.logits, others)
         rows.append(None if place is None else (x, nil, place))
     known, kept = _known(rows, weights)
@@ -262,9 +299,9 @@ def _known(rows: Sequence[Row | None], weights: Sequence[float]) -> tuple[list[R
     return [row for row, _ in pairs], [w for _, w in pairs]
 
 
-def _place_read(case: Case) -> int | None:
-    """The place of the gold one among those read; None if it was not."""
+def _place(case: Case, among: NDArray[np.int64]) -> int | None:
+    """The place of the gold one among these candidates; None if it is not one of them."""
     if case.gold == len(case.evidence.cosines):
-        return len(case.read)
-    places = np.flatnonzero(case.read == case.gold)
+        return len(among)
+    places = np.flatnonzero(among == case.gold)
     return int(places[0]) if len(places) else None

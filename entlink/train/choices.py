@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entlink import decide
+from entlink.coherence import Coherence
 from entlink.documents import around
 from entlink.retrieve.dense import Retrieved, Retriever
 
+Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 _THRESHOLDS = np.arange(0.0, 0.96, 0.05)
 _NIL_EASE = 0.005  # of the right answers may go for a lower threshold: a link says more than NIL
 _HEATS = np.arange(0.7, 1.65, 0.05)
-_MASSES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99)
+_MASSES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
+_PAIRS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +33,63 @@ class Case:
     found: Retrieved
     evidence: decide.Evidence
     gold: int
+    first: Floats  # (k + 1,) probabilities before reading, NIL last; of no size: not known yet
     read: NDArray[np.int64]
     logits: NDArray[np.float32]
 
 
-def before_documents(decision: decide.Decision, case: Case) -> NDArray[np.float64]:
-    """Probabilities (k + 1,) of the case for itself, before the document pass."""
-    first = decide.first_probabilities(decision, case.evidence)
-    return decide.final_probabilities(decision, case.evidence, first, case.read, case.logits)
+def before_reading(
+    decision: decide.Decision, retriever: Retriever, cases: Sequence[Case]
+) -> list[Case]:
+    """The cases with their probabilities before reading, as linking would give them."""
+    first = [decide.first_probabilities(decision, case.evidence) for case in cases]
+    if decision.early is not None:
+        places, others = early_surroundings(retriever, cases, first)
+        first = [
+            decide.early_probabilities(decision, case.evidence, p, some, x)
+            for case, p, some, x in zip(cases, first, places, others, strict=True)
+        ]
+    return [replace(case, first=p) for case, p in zip(cases, first, strict=True)]
+
+
+def early_surroundings(
+    retriever: Retriever, cases: Sequence[Case], first: Sequence[Floats]
+) -> tuple[list[NDArray[np.int64]], list[Floats]]:
+    """What the document pass before reading weighs, and what the others say of it: (n, 5)."""
+    places = [decide.early_places(p) for p in first]
+    return places, _surroundings(retriever, cases, places, first)
+
+
+def before_documents(decision: decide.Decision, case: Case) -> Floats:
+    """Probabilities (k + 1,) after reading, before the document is looked at once more."""
+    return decide.final_probabilities(decision, case.evidence, case.first, case.read, case.logits)
 
 
 def surroundings_of(
-    retriever: Retriever, cases: Sequence[Case], probabilities: Sequence[NDArray[np.float64]]
-) -> list[NDArray[np.float64]]:
+    retriever: Retriever, cases: Sequence[Case], probabilities: Sequence[Floats]
+) -> list[Floats]:
     """What the others of its document say of each case's candidates that were read: (n, 5)."""
+    return _surroundings(retriever, cases, [case.read for case in cases], probabilities)
+
+
+def _surroundings(
+    retriever: Retriever,
+    cases: Sequence[Case],
+    places: Sequence[NDArray[np.int64]],
+    probabilities: Sequence[Floats],
+) -> list[Floats]:
     numbers: dict[str, int] = {}
     return around(
         retriever,
         [case.name for case in cases],
         [numbers.setdefault(case.document, len(numbers)) for case in cases],
         [case.found for case in cases],
-        [case.read for case in cases],
+        places,
         probabilities,
     )
 
 
-def answers(
-    decision: decide.Decision, retriever: Retriever, cases: Sequence[Case]
-) -> list[NDArray[np.float64]]:
+def answers(decision: decide.Decision, retriever: Retriever, cases: Sequence[Case]) -> list[Floats]:
     """Probabilities (k + 1,) of all cases, NIL last, as linking them would give."""
     alone = [before_documents(decision, case) for case in cases]
     if decision.coherence is None:
@@ -71,58 +103,80 @@ def answers(
 def choose_heat(
     decision: decide.Decision, retriever: Retriever, cases: Sequence[Case]
 ) -> decide.Decision:
-    """How much surer than fitted the document pass may be: dev's gold is likeliest with it."""
-    model = decision.coherence
+    """How much surer than fitted the document pass may be: dev's gold is likeliest with it.
+
+    It is the pass after reading, if the decision has one, else the one before.
+    """
+    is_early = decision.coherence is None
+    model = decision.early if is_early else decision.coherence
     if model is None:
         return decision
     best, best_loss = decision, float("inf")
     for heat in _HEATS.tolist():
-        hotter = {
-            name: tuple(heat * weight for weight in getattr(model, name))
-            for name in ("linear", "out", "nil")
-        }
-        heated = replace(decision, coherence=replace(model, **hotter))
-        loss = _loss(answers(heated, retriever, cases), cases)
+        hotter = _heated(model, heat)
+        if is_early:
+            heated = replace(decision, early=hotter)
+            some = before_reading(heated, retriever, cases)
+        else:
+            heated, some = replace(decision, coherence=hotter), list(cases)
+        loss = _loss(answers(heated, retriever, some), cases)
         if loss < best_loss:
             best, best_loss = heated, loss
             log.info("heat %.2f: %.4f", heat, loss)
     return best
 
 
+def _heated(model: Coherence, heat: float) -> Coherence:
+    """The same with scores that lie so many times as far apart."""
+
+    def times(weights: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(heat * weight for weight in weights)
+
+    return replace(model, linear=times(model.linear), out=times(model.out), nil=times(model.nil))
+
+
 def choose_reading(
     decision: decide.Decision, retriever: Retriever, cases: Sequence[Case], max_lost: float
-) -> tuple[decide.Decision, list[Case]]:
-    """The least ``read_mass`` that loses no more right answers than allowed; and what it reads."""
-    chosen, read = decision, list(cases)
-    least = (1.0 - max_lost) * _n_right(answers(decision, retriever, cases), cases)
-    for mass in sorted(_MASSES, reverse=True):
-        fewer = replace(decision, read_mass=float(mass))
-        some = [_read_less(fewer, case) for case in cases]
-        n_right = _n_right(answers(fewer, retriever, some), some)
-        pairs = float(np.mean([len(case.read) for case in some])) if some else 0.0
-        log.info("read_mass %.2f: %d right, %.1f pairs a mention", mass, n_right, pairs)
-        if n_right < least:
-            break
-        chosen, read = fewer, some
-    return chosen, read
+) -> decide.Decision:
+    """The ``read_mass`` and ``max_pairs`` that read least and lose no more right answers than that.
+
+    The cases have been read as far as the decision's own settings go.
+    """
+    chosen, least = (
+        decision,
+        (1.0 - max_lost) * _n_right(answers(decision, retriever, cases), cases),
+    )
+    fewest = np.mean([len(case.read) for case in cases]) if cases else 0.0
+    for n in [n for n in _PAIRS if n < decision.max_pairs] + [decision.max_pairs]:
+        for mass in _MASSES:
+            fewer = replace(decision, read_mass=mass, max_pairs=n)
+            some = [read_less(fewer, case) for case in cases]
+            pairs = np.mean([len(case.read) for case in some]) if some else 0.0
+            if pairs >= fewest:
+                break  # a larger mass reads more
+            n_right = _n_right(answers(fewer, retriever, some), some)
+            log.info("%d pairs, mass %.2f: %d right, %.1f a mention", n, mass, n_right, pairs)
+            if n_right >= least:
+                chosen, fewest = fewer, pairs
+    return chosen
 
 
-def _read_less(decision: decide.Decision, case: Case) -> Case:
+def read_less(decision: decide.Decision, case: Case) -> Case:
     """The case as if only what the decision asks for had been read."""
-    wanted = decide.to_read(decision, decide.first_probabilities(decision, case.evidence))
+    wanted = decide.to_read(decision, case.first)
     logit_of = dict(zip(case.read.tolist(), case.logits, strict=True))
     logits = np.asarray([logit_of[place] for place in wanted.tolist()], dtype=np.float32)
     return replace(case, read=wanted, logits=logits)
 
 
-def _n_right(found: Sequence[NDArray[np.float64]], cases: Sequence[Case]) -> int:
+def _n_right(found: Sequence[Floats], cases: Sequence[Case]) -> int:
     return sum(
         len(p) > 1 and int(p[:-1].argmax()) == case.gold
         for p, case in zip(found, cases, strict=True)
     )
 
 
-def _loss(found: Sequence[NDArray[np.float64]], cases: Sequence[Case]) -> float:
+def _loss(found: Sequence[Floats], cases: Sequence[Case]) -> float:
     """Mean negative log-likelihood of what was to be found, missed entities left out."""
     losses = [
         -float(np.log(max(p[case.gold], 1e-6)))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import entlink
-from entlink.coherence import N_HIDDEN, Coherence
-from entlink.decide import N_DOCUMENT, NIL_FEATURES
 from entlink.linker import Linker
 from entlink.records import NIL
-from tests.tiny import make_bundle
+from tests.tiny import make_bundle, seeing_documents
 
 TEXT = (
     "On that day Jordan met Paris Hilton in Chicago. Later Michael Jordan left for Paris. "
@@ -22,25 +19,16 @@ TEXT = (
 )
 
 
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linker]:
+@pytest.fixture(scope="module", params=[(False, True), (True, False), (True, True)])
+def linker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Linker]:
     bundle = make_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    generator = np.random.default_rng(0)
-
-    def drawn(n: int) -> tuple[float, ...]:
-        return tuple(generator.normal(scale=0.7, size=n).tolist())
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENTLINK_CACHE", str(tmp_path_factory.mktemp("cache")))
         made = copy.copy(entlink.load(bundle.path, device="cpu"))
-        coherence = Coherence(
-            linear=drawn(N_DOCUMENT),
-            hidden=drawn(N_DOCUMENT * N_HIDDEN),
-            bias=drawn(N_HIDDEN),
-            out=drawn(N_HIDDEN),
-            nil=drawn(len(NIL_FEATURES)),
-        )
-        made.decision = replace(made.decision, coherence=coherence)
+        early, late = request.param
+        made.decision = seeing_documents(made.decision, early=early, late=late, scale=0.7, seed=0)
         yield made
 
 
@@ -65,8 +53,10 @@ def test_what_the_document_did_is_a_term(linker: Linker) -> None:
         against = found.rival if c.entity_id == found.entity_id else found.entity_id
         expected = np.log(c.probability / probability[against])
         assert c.log_odds == pytest.approx(expected, abs=1e-9)
-    assert "document" in found.candidate(found.entity_id).groups
-    assert "document" in found.candidate(NIL).contributions
+    assert any("document" in c.contributions for c in found.candidates)
+    if linker.decision.coherence is not None:  # else those that were read are as they were
+        assert "document" in found.candidate(found.entity_id).groups
+        assert "document" in found.candidate(NIL).contributions
     alone = linker.explain(TEXT, "Jordan", words=False, vectors=False, n_candidates=21, alone=True)
     ((scored),) = linker.score([(TEXT, found.mention)])
     assert alone.probability == pytest.approx(

@@ -20,9 +20,9 @@ from tests.peers.base import Flat, digest_of, folder, need
 from tests.peers.blink import Tokens, Words, encode, entity_vectors, pair, pooled, torch_device
 
 _BI_BATCH, _BI_RATE = 64, 1e-4
-_CROSS_BATCH, _CROSS_RATE = 4, 5e-5
-_TOP = 64  # candidates of which the cross-encoder's negatives are drawn
-_NEGATIVES = 15  # of them, a mention
+_CROSS_BATCH, _CROSS_RATE = 8, 6e-5
+_TOP = 32  # candidates of which the cross-encoder's negatives are drawn
+_NEGATIVES = 7  # of them, a mention
 _MINED_A_MINUTE = 500  # training mentions whose candidates are retrieved; more are not read
 
 Loss = Callable[[Sequence[Example]], torch.Tensor]

@@ -9,8 +9,9 @@ import pytest
 
 from entlink.corpus.shards import LinkOptions, Setup
 from entlink.decide import Decision
-from entlink.linker import Linker, Scored
+from entlink.linker import Linker
 from entlink.records import Document, LinkedDocument, Mention
+from entlink.scoring import Scored
 from tests.rerank.test_cross_encoder import Recording
 from tests.tiny import ENTITIES
 

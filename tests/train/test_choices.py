@@ -9,19 +9,21 @@ import pytest
 from numpy.typing import NDArray
 
 from entlink import decide
-from entlink.coherence import N_HIDDEN, Coherence, Seen, surroundings
+from entlink.coherence import Seen, surroundings
 from entlink.decide import Decision
 from entlink.kb.aliases import normalise
 from entlink.retrieve.dense import Retriever
 from entlink.train.choices import (
     Case,
     answers,
+    before_reading,
     choose_heat,
     choose_reading,
     choose_threshold,
+    read_less,
 )
 from tests.evidence import random_evidence, retrieved
-from tests.tiny import DECISION
+from tests.tiny import DECISION, seeing_documents
 
 
 def test_the_threshold_with_the_most_right_answers_is_chosen() -> None:
@@ -41,6 +43,7 @@ def test_the_threshold_with_the_most_right_answers_is_chosen() -> None:
         logits = generator.normal(size=len(read)).astype(np.float32)
         gold = int(generator.integers(-1, k + 1))
         cases.append(case(generator, random_evidence(generator, k), gold, read, logits))
+    cases = before_reading(decision, Vectors(), cases)
 
     def right(threshold: float) -> list[bool]:
         answers = []
@@ -92,69 +95,79 @@ def case(
     rows = generator.permutation(50)[: len(evidence.cosines)].astype(np.int64)
     document, name = generator.integers(30), generator.choice(["Ann", "Ann Lee", "Bo"])
     found = retrieved(evidence, rows)
-    return Case(str(document), str(name), found, evidence, gold, read, logits)
+    nothing = np.zeros(0)
+    return Case(str(document), str(name), found, evidence, gold, nothing, read, logits)
 
 
-def with_coherence(decision: Decision, *, seed: int = 4) -> Decision:
-    """The same with a document pass of random weights."""
-    generator = np.random.default_rng(seed)
-    f, h = decide.N_DOCUMENT, N_HIDDEN
-    sizes = {"linear": f, "hidden": f * h, "bias": h, "out": h, "nil": len(decide.NIL_FEATURES)}
-    weights = {name: tuple(generator.normal(size=n).tolist()) for name, n in sizes.items()}
-    return replace(decision, coherence=Coherence(**weights))
-
-
-def plain_answers(decision: Decision, cases: list[Case]) -> list[NDArray[np.float64]]:
-    """Document by document, as the linker does."""
-    result: list[NDArray[np.float64]] = [np.zeros(0)] * len(cases)
+def plain_surroundings(
+    cases: list[Case], places: list[NDArray[np.int64]], probabilities: list[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Document by document, what the others say of the candidates at these places."""
+    result: list[NDArray[np.float64]] = [np.zeros((0, 5))] * len(cases)
     for document in {case.document for case in cases}:
-        places = [i for i, case in enumerate(cases) if case.document == document]
+        of_it = [i for i, case in enumerate(cases) if case.document == document]
         seen = []
-        for i in places:
-            c = cases[i]
-            first = decide.first_probabilities(decision, c.evidence)
-            result[i] = decide.final_probabilities(decision, c.evidence, first, c.read, c.logits)
-            kept = c.read if len(c.read) else np.argsort(-result[i][:-1], kind="stable")[:1]
+        for i in of_it:
+            c, p = cases[i], probabilities[i]
+            kept = places[i] if len(places[i]) else np.argsort(-p[:-1], kind="stable")[:1]
             words = tuple(normalise(c.name).split())
             rows = c.found.rows[kept]
             vectors = Vectors().entity_vectors(rows)
-            seen.append(Seen(words, rows, result[i][kept], vectors, c.found.is_alias[kept]))
-        for i, x in zip(places, surroundings(seen), strict=True):
-            c = cases[i]
-            result[i] = decide.document_probabilities(
-                decision, c.evidence, result[i], c.read, c.logits, x[: len(c.read)]
-            )
+            seen.append(Seen(words, rows, p[kept], vectors, c.found.is_alias[kept]))
+        for i, x in zip(of_it, surroundings(seen), strict=True):
+            result[i] = x[: len(places[i])]
     return result
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_answers_are_those_of_linking(together: bool) -> None:
-    decision = with_coherence(DECISION) if together else DECISION
+def plain_answers(decision: Decision, cases: list[Case]) -> list[NDArray[np.float64]]:
+    """Pass by pass, as the linker does."""
+    p = [decide.first_probabilities(decision, c.evidence) for c in cases]
+    if decision.early is not None:
+        best = [np.argsort(-q[:-1], kind="stable")[: decide.MAX_EARLY] for q in p]
+        for i, x in enumerate(plain_surroundings(cases, best, list(p))):
+            p[i] = decide.early_probabilities(decision, cases[i].evidence, p[i], best[i], x)
+    for i, c in enumerate(cases):
+        p[i] = decide.final_probabilities(decision, c.evidence, p[i], c.read, c.logits)
+    if decision.coherence is not None:
+        for i, x in enumerate(plain_surroundings(cases, [c.read for c in cases], list(p))):
+            c = cases[i]
+            p[i] = decide.document_probabilities(decision, c.evidence, p[i], c.read, c.logits, x)
+    return p
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_answers_are_those_of_linking(early: bool, late: bool) -> None:
+    decision = seeing_documents(DECISION, early=early, late=late)
     cases = reading_cases(helps=True)
-    found = answers(decision, Vectors(), cases)
+    found = answers(decision, Vectors(), before_reading(decision, Vectors(), cases))
     for a, b in zip(found, plain_answers(decision, cases), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
         assert a.sum() == pytest.approx(1.0)
     alone = answers(DECISION, Vectors(), cases)
-    assert together == any(abs(a - b).max() > 0.1 for a, b in zip(found, alone, strict=True))
+    changed = any(abs(a - b).max() > 0.1 for a, b in zip(found, alone, strict=True))
+    assert changed == (early or late)
 
 
 def likelihood(decision: Decision, cases: list[Case]) -> float:
     """The mean logarithm of what the gold was given."""
-    found = zip(answers(decision, Vectors(), cases), cases, strict=True)
+    seen = before_reading(decision, Vectors(), cases)
+    found = zip(answers(decision, Vectors(), seen), cases, strict=True)
     return float(np.mean([np.log(max(p[c.gold], 1e-6)) for p, c in found if c.gold >= 0]))
 
 
-def test_the_likeliest_heat_is_chosen() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_the_likeliest_heat_is_chosen(late: bool) -> None:
     cases = reading_cases(helps=True)
-    decision = with_coherence(DECISION)
+    decision = seeing_documents(DECISION, early=not late, late=late)
     chosen = choose_heat(decision, Vectors(), cases)
-    assert chosen.coherence is not None and decision.coherence is not None
-    heats = np.asarray(chosen.coherence.out) / np.asarray(decision.coherence.out)
+    before, after = (d.coherence if late else d.early for d in (decision, chosen))
+    assert before is not None and after is not None
+    heats = np.asarray(after.out) / np.asarray(before.out)
     np.testing.assert_allclose(heats, heats[0])
     assert likelihood(chosen, cases) >= likelihood(decision, cases)
     assert heats[0] < 0.95  # of weights that are noise, the less the better
-    assert chosen.coherence.hidden == decision.coherence.hidden
+    assert after.hidden == before.hidden
     assert choose_heat(DECISION, Vectors(), cases) == DECISION
 
 
@@ -172,7 +185,7 @@ def reading_cases(*, helps: bool) -> list[Case]:
         if helps:
             logits = np.where(read == gold, 4.0, -4.0).astype(np.float32)
         cases.append(case(generator, evidence, gold, read, logits))
-    return cases
+    return before_reading(DECISION, Vectors(), cases)
 
 
 def right(decision: Decision, cases: list[Case]) -> int:
@@ -191,20 +204,33 @@ def right(decision: Decision, cases: list[Case]) -> int:
 def test_no_more_is_lost_by_reading_less_than_allowed(max_lost: float) -> None:
     cases = reading_cases(helps=True)
     everything = replace(DECISION, read_mass=2.0)
-    chosen, read = choose_reading(everything, Vectors(), cases, max_lost)
+    chosen = choose_reading(everything, Vectors(), cases, max_lost)
     full = right(everything, cases)
     assert right(chosen, cases) >= (1 - max_lost) * full
-    pairs = [len(case.read) for case in read]
-    assert pairs == [
-        len(decide.to_read(chosen, decide.first_probabilities(chosen, case.evidence)))
-        for case in cases
-    ]
+
+    def n_read(decision: Decision) -> int:
+        return sum(len(read_less(decision, case).read) for case in cases)
+
     if max_lost == 1.0:
-        assert chosen.read_mass == 0.5 and sum(pairs) < sum(len(c.read) for c in cases) / 2
-    assert replace(chosen, read_mass=2.0) == everything
+        assert (chosen.read_mass, chosen.max_pairs) == (0.5, 1)
+    for max_pairs in (1, 3, chosen.max_pairs, everything.max_pairs):
+        for mass in (0.5, 0.8, 0.9, 0.98):
+            other = replace(everything, read_mass=mass, max_pairs=min(max_pairs, 6))
+            if right(other, cases) >= (1 - max_lost) * full:
+                assert n_read(chosen) <= n_read(other)
+    assert replace(chosen, read_mass=2.0, max_pairs=everything.max_pairs) == everything
+
+
+def test_reading_less_is_reading_what_the_decision_asks_for() -> None:
+    less = replace(DECISION, read_mass=0.9, max_pairs=3)
+    for case in reading_cases(helps=False):
+        few = read_less(less, case)
+        np.testing.assert_array_equal(few.read, decide.to_read(less, case.first))
+        logit_of = dict(zip(case.read.tolist(), case.logits.tolist(), strict=True))
+        assert [logit_of[place] for place in few.read.tolist()] == few.logits.tolist()
 
 
 def test_without_cases_the_settings_stay() -> None:
     everything = replace(DECISION, read_mass=2.0)
-    assert choose_heat(with_coherence(everything), Vectors(), []).nil_threshold == 0.3
-    assert choose_reading(everything, Vectors(), [], 0.0)[1] == []
+    assert choose_heat(seeing_documents(everything), Vectors(), []).nil_threshold == 0.3
+    assert choose_reading(everything, Vectors(), [], 0.0) == everything

@@ -17,10 +17,11 @@ from entlink.evaluate.benchmark.machine import PACKAGE
 from entlink.evaluate.benchmark.peer import Answer, Kind
 from entlink.evaluate.run import before_reading, score_documents
 from entlink.kb.store import KnowledgeBase
-from entlink.linker import Linker, Scored
+from entlink.linker import Linker
 from entlink.records import NIL, Document
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
+from entlink.scoring import Scored
 
 _NOT_LINKING = ("cli", "evaluate", "corpus", "analyse", "train", "component")
 
