@@ -69,7 +69,12 @@ def _make(bundle: Bundle, kb: LiveKnowledgeBase, merged: str) -> Path:
                 shutil.copyfile(bundle.path / name, made / name)
         entities = (entity for batch in kb.iterate() for entity in batch)
         write_kb(
-            made / FILE_NAME, entities, lambda: _aliases(kb), kb.base.parent_rows, merged=merged
+            made / FILE_NAME,
+            entities,
+            lambda: _aliases(kb),
+            kb.base.parent_rows,
+            any_case=kb.any_case,
+            merged=merged,
         )
         made.chmod(path.stat().st_mode & 0o777)
         write_manifest(made)

@@ -101,6 +101,20 @@ def edited_again(bundle: Path) -> Linker:
     return linker
 
 
+@pytest.mark.parametrize("any_case", [True, False])
+def test_names_in_any_case_stay_so(tmp_path: Path, bundle: Path, any_case: bool) -> None:
+    build_kb(tiny.ENTITIES, tmp_path / "kb", any_case=any_case)
+    assert run(["bundle", "create", "--kb", str(tmp_path / "kb"), "--like", str(bundle), "--out",
+                str(tmp_path / "b"), "--no-check"]) == 0  # fmt: skip
+    linker = Linker.load(tmp_path / "b", device="cpu")
+    text = "he saw novum at last, and novum again"
+    linker.kb.add(NEW)
+    compacted = compact_bundle(tmp_path / "b")[0]
+    for one in (linker, Linker.load(compacted, device="cpu")):
+        assert one.kb.any_case is any_case
+        assert len(one.link(text)[0].links) == 2 * any_case
+
+
 def test_counted_uses_stay(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "priors.jsonl").write_text(
         '{"surface": "Paris", "counts": {"Q4": 6, "Q5": 3, "Q6": 1}}\n'

@@ -33,6 +33,11 @@ _FORMATS = (  # as entlink.kb.importers.FORMATS; said here so that --help import
     "wikipedia",
 )
 
+_ANY_CASE = (
+    "its names are found in texts in any case, as most of them are written without a capital; to "
+    "find them only where a text writes them with one, build with --no-any-case"
+)
+
 _file = click.Path(path_type=Path)
 
 
@@ -72,6 +77,11 @@ _file = click.Path(path_type=Path)
 @click.option("--relations", type=_file, metavar="FILE", help="JSON lines: head, property, tail.")
 @click.option("--priors", type=_file, metavar="FILE", help="JSON lines: surface, counts.")
 @click.option("--only", type=_file, metavar="FILE", help="Keep only the ids listed, one a line.")
+@click.option(
+    "--any-case/--no-any-case",
+    default=None,
+    help="Find the names in any case (diseases, genes).  [default: if most have no capital]",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first line that is not as it should be.")
 @click.option("--out", required=True, type=_file, metavar="DIR", help="Folder for kb.sqlite.")
 @quiet_option
@@ -89,6 +99,7 @@ def build(
     relations: Path | None,
     priors: Path | None,
     only: Path | None,
+    any_case: bool | None,
     strict: bool,
     out: Path,
     quiet: bool,
@@ -124,6 +135,7 @@ def build(
         relations=relations,
         priors=priors,
         only=only,
+        any_case=any_case,
         types=[name.strip() for name in types.split(",") if name.strip()],
         resume_key=_key(sources, formats, settings, only),
         progress=not quiet and sys.stderr.isatty(),
@@ -135,6 +147,8 @@ def build(
     notes.tell_rest()
     if not quiet:
         click.echo(_summary(report, time.perf_counter() - started), err=True)
+        if report.any_case and any_case is None:
+            _tell(_ANY_CASE)
     return 1 if bad.n else 0
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from entlink.detect.gazetteer import Found, Span
+from entlink.detect.gazetteer import Found
 from entlink.detect.recogniser import TokenSpan
 from entlink.detect.shapes import Shape, sentence_starts, shape_of
+from entlink.detect.windows import Span
 from entlink.kb.demonyms import DEMONYMS
 
 if TYPE_CHECKING:

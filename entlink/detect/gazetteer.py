@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from entlink.detect.shapes import (
-    Shape,
-    has_company,
-    headline_words,
-    sentence_starts,
-    shape_of,
-)
+from entlink.detect.shapes import shape_of
+from entlink.detect.windows import MAX_TOKENS, Rule, Span, Words, is_sharp, windows_of
 from entlink.kb.aliases import normalise
 from entlink.kb.demonyms import countries_of
 from entlink.kb.store import AliasHit
@@ -21,10 +16,6 @@ from entlink.records import Entity
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-Span = tuple[int, int]
-
-MAX_TOKENS: Final = 8  # the longest name looked for
-_STOP_NAMES: Final = frozenset(["IT", "US", "WHO"])
 _CACHED = 50_000  # names whose verdict is remembered, some 10 MB
 _MAX_BEARERS = 20  # entities of one name that are looked at for how it is written
 
@@ -49,8 +40,27 @@ class Found:
 class _Verdict:
     """What the knowledge base says of a surface."""
 
-    name: bool = False  # an entity bears it, written with a capital; or it is of a place
+    name: bool = False  # an entity bears it, written with a capital; or it is a people's
+    people: bool = False  # an entity is the place of that people
     word: bool = False  # it is an ordinary word as well
+    written: bool = False  # an entity bears it, written exactly so
+    own: bool = False  # and as its own name
+    borne: bool = False  # in a KB of names in any case: an entity bears it
+    alone: bool = False  # and does so where it is a single word: in capitals if the KB has it so
+
+
+_NOTHING = _Verdict()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of one doc."""
+
+    windows: list[tuple[Rule, Span, str]]  # each with its text
+    parts: list[tuple[Span, str]]  # of the spans given
+
+    def surfaces(self) -> set[str]:
+        return {text for _, _, text in self.windows} | {text for _, text in self.parts}
 
 
 class Gazetteer:
@@ -63,6 +73,14 @@ class Gazetteer:
     and no capitalised word stands beside it, with which it would rather make a longer name. Without
     a list of ordinary words, one at the start of a sentence or in a headline in capitals, where any
     word has a capital, counts only if the same document writes it with a capital elsewhere too.
+
+    A window that ends with a word written small ("Quorvex aton") counts where an entity bears that
+    name written exactly so; at the start of a sentence, or if the last word is an ordinary one, it
+    has to be the entity's own name. A people's name is not drawn into it: "English law".
+
+    Where the knowledge base says so (`KnowledgeBase.any_case`), its names count in any case too; of
+    single words those with three letters, and those that it has in capitals only ("ALS") in
+    capitals only.
     """
 
     def __init__(
@@ -85,30 +103,41 @@ class Gazetteer:
 
         One lookup in the knowledge base for all docs together. Without ``windows`` only the second.
         """
-        eligible = [
-            list(eligible_windows(doc, max_tokens=self._max_tokens, ordinary=self.ordinary))
-            if windows
-            else []
-            for doc in docs
+        spans = within or [()] * len(docs)
+        asked = [
+            self._asked(doc, some, windows=windows) for doc, some in zip(docs, spans, strict=True)
         ]
-        parts = [
-            [part for span in spans for part in _parts(doc, span)]
-            for doc, spans in zip(docs, within or [()] * len(docs), strict=True)
-        ]
-        verdicts = self._look_up(
-            {
-                doc[start:end].text
-                for doc, many, inside in zip(docs, eligible, parts, strict=True)
-                for start, end in (*many, *inside)
-            }
-        )
+        verdicts = self._look_up(set[str]().union(*(one.surfaces() for one in asked)))
         return [
             Found(
-                windows=tuple(s for s in many if _counts(doc, s, verdicts)),
-                inside=frozenset(s for s in inside if verdicts[doc[s[0] : s[1]].text].name),
+                windows=tuple(sorted(set(_counting(one.windows, verdicts)))),
+                inside=frozenset(s for s, text in one.parts if _is_known(s, verdicts[text])),
             )
-            for doc, many, inside in zip(docs, eligible, parts, strict=True)
+            for one in asked
         ]
+
+    @property
+    def _any_case(self) -> bool:
+        return bool(getattr(self._names, "any_case", False))
+
+    def _asked(self, doc: Doc, spans: Sequence[Span], *, windows: bool) -> _Asked:
+        whole = doc.text
+        starts = [token.idx for token in doc]
+        ends = [start + len(token) for start, token in zip(starts, doc, strict=True)]
+        found = (
+            windows_of(
+                Words.of(doc),
+                max_tokens=self._max_tokens,
+                ordinary=self.ordinary,
+                any_case=self._any_case,
+            )
+            if windows
+            else ()
+        )
+        return _Asked(
+            [(rule, (a, b), whole[starts[a] : ends[b - 1]]) for rule, (a, b) in found],
+            [((a, b), whole[starts[a] : ends[b - 1]]) for s in spans for a, b in _parts(doc, s)],
+        )
 
     def _look_up(self, surfaces: set[str]) -> dict[str, _Verdict]:
         version = getattr(self._names, "version", 0)  # rises when the knowledge base is edited
@@ -124,11 +153,12 @@ class Gazetteer:
             entities = dict(zip(rows, self._names.by_rows(rows), strict=True))
             bearers = {s: [entities[hit.row] for hit in found] for s, found in hits.items()}
             for surface in new:
-                named = any(_is_named(entity, surface) for entity in bearers[surface])
-                known[surface] = _Verdict(
-                    name=named
-                    or any(bears_as_name(e, p) for p in places[surface] for e in bearers[p]),
-                    word=any(is_word(entity, surface) for entity in bearers[surface]),
+                own = bearers[surface]
+                of_place = any(bears_as_name(e, p) for p in places[surface] for e in bearers[p])
+                known[surface] = (
+                    _verdict(surface, own, of_place=of_place, any_case=self._any_case)
+                    if own or of_place
+                    else _NOTHING
                 )
             if len(self._verdicts) + len(new) > _CACHED:
                 self._verdicts = {}
@@ -136,11 +166,53 @@ class Gazetteer:
         return known
 
 
-def _counts(doc: Doc, span: Span, verdicts: Mapping[str, _Verdict]) -> bool:
-    text = doc[span[0] : span[1]].text
-    verdict = verdicts[text]
-    alone = span[1] - span[0] == 1 and not text.isupper()
-    return verdict.name and not (alone and verdict.word)
+def _verdict(
+    surface: str, bearers: Sequence[Entity], *, of_place: bool, any_case: bool
+) -> _Verdict:
+    plain, key = " ".join(surface.split()), normalise(surface)
+    own = any(entity.name == plain for entity in bearers)
+    names = [
+        name
+        for entity in (bearers if any_case else ())
+        for name in (entity.name, *entity.aliases)
+        if normalise(name) == key
+    ]
+    return _Verdict(
+        name=of_place or any(_is_named(entity, surface) for entity in bearers),
+        people=of_place,
+        word=any(is_word(entity, surface) for entity in bearers),
+        written=own or any(plain in entity.aliases for entity in bearers),
+        own=own,
+        borne=bool(names),
+        alone=any(surface.isupper() or not name.isupper() for name in names),
+    )
+
+
+def _counting(
+    asked: Sequence[tuple[Rule, Span, str]], verdicts: Mapping[str, _Verdict]
+) -> Iterator[Span]:
+    """The windows that count; one that begins with a people's name needs a capital in the end."""
+    peoples = {
+        span[0] for rule, span, text in asked if rule is Rule.CAPITAL and verdicts[text].people
+    }
+    for rule, span, text in asked:
+        of_people = rule in (Rule.OWN, Rule.WRITTEN) and span[0] in peoples  # "English law"
+        if not of_people and _counts(rule, span, verdicts[text], text):
+            yield span
+
+
+def _counts(rule: Rule, span: Span, verdict: _Verdict, text: str) -> bool:
+    alone = span[1] - span[0] == 1
+    if rule is Rule.CAPITAL:
+        return verdict.name and not (alone and verdict.word and not text.isupper())
+    if rule is Rule.ANY_CASE:
+        return verdict.alone if alone else verdict.borne
+    return verdict.own if rule is Rule.OWN else verdict.written
+
+
+def _is_known(span: Span, verdict: _Verdict) -> bool:
+    """Whether a part of a span that was asked about is a name."""
+    return verdict.name or _counts(Rule.ANY_CASE, span, verdict, "")
 
 
 def _parts(doc: Doc, span: Span) -> Iterator[Span]:
@@ -149,7 +221,7 @@ def _parts(doc: Doc, span: Span) -> Iterator[Span]:
     start = span[0]
     for a, opens in enumerate(words):
         for b in range(a + 1, min(len(words), a + MAX_TOKENS) + 1):
-            if opens and (words[b - 1] or (b - a == 2 and _is_sharp(doc, start + a))):
+            if opens and (words[b - 1] or (b - a == 2 and is_sharp(doc, start + a))):
                 yield start + a, start + b
 
 
@@ -176,77 +248,3 @@ def _is_named(entity: Entity, surface: str) -> bool:
 def is_word(entity: Entity, surface: str) -> bool:
     """Whether the entity is what an ordinary word means: its own name is written small."""
     return not shape_of(entity.name).capital and normalise(entity.name) == normalise(surface)
-
-
-def eligible_windows(
-    doc: Doc, *, max_tokens: int = MAX_TOKENS, ordinary: frozenset[str] = frozenset()
-) -> Iterator[Span]:
-    """The windows of a doc that are written as names are, by position and length."""
-    texts = [token.text for token in doc]
-    shapes = [shape_of(text) for text in texts]
-    loud = headline_words(shapes)
-    weak = [a or b for a, b in zip(sentence_starts(shapes), loud, strict=True)]
-    firm = {
-        text.casefold()
-        for text, shape, is_weak in zip(texts, shapes, weak, strict=True)
-        if shape.capital and not is_weak
-    }
-    for start, shape in enumerate(shapes):
-        if not _may_start(shapes, weak, start):
-            continue
-        word = texts[start].casefold()
-        people = bool(countries_of(texts[start]))
-        sure = ordinary or word in firm or shape.coded or people
-        if (
-            _may_be_a_name(texts[start], shape)
-            and word not in ordinary
-            and not (weak[start] and (shape.stop or not sure))
-            and (loud[start] or people or not has_company(shapes, start))
-        ):
-            yield start, start + 1
-        for end in range(start + 2, min(start + max_tokens, len(shapes)) + 1):
-            last = shapes[end - 1]
-            if shape.office or _breaks(last, texts[end - 2]):
-                break
-            if (
-                last.capital
-                and last.word
-                and not last.office
-                and not (weak[end - 1] and last.stop)
-                and any(s.spelt and s.capital and not s.calendar for s in shapes[start:end])
-            ) or (end == start + 2 and _is_sharp(doc, start)):
-                yield start, end
-
-
-def _is_sharp(doc: Doc, at: int) -> bool:
-    """Whether "C#" stands there, which tokenisers split; not "C #1", nor "C#Corner"."""
-    letter, sharp = doc[at], doc[at + 1] if at + 1 < len(doc) else None
-    return (
-        sharp is not None
-        and sharp.text == "#"
-        and len(letter) == 1
-        and letter.text.isupper()
-        and not letter.whitespace_
-        and (bool(sharp.whitespace_) or at + 2 == len(doc) or not shape_of(doc[at + 2].text).word)
-    )
-
-
-def _may_start(shapes: Sequence[Shape], weak: Sequence[bool], at: int) -> bool:
-    shape = shapes[at]
-    if shape.particle:
-        return at + 1 < len(shapes) and shapes[at + 1].capital
-    return shape.capital and shape.word and not (weak[at] and shape.stop)
-
-
-def _may_be_a_name(text: str, shape: Shape) -> bool:
-    """Whether the word alone is written as a name; "us" and "it" are words, "US" and "IT" names."""
-    if not ((shape.spelt or shape.coded) and shape.capital) or shape.calendar:
-        return False
-    return not shape.stop or text in _STOP_NAMES
-
-
-def _breaks(shape: Shape, before: str) -> bool:
-    """Whether no name reaches across this token: commas ("Paris, Texas" is two), ends, brackets."""
-    if shape.ends:  # but a full stop may belong to the token before: initials, "St ." in split text
-        return len(before) > 2 or not before[:1].isupper()
-    return shape.parts or shape.blank_line

@@ -72,6 +72,7 @@ class BuildReport:
     n_redirects: int = 0  # other ids of entities
     n_redirects_lost: int = 0  # ids that lead to no entity
     n_cycles: int = 0  # links of the type hierarchy that lead back
+    any_case: bool = False  # whether its names are found in texts in any case
     skipped: Mapping[str, int] = field(default_factory=dict)  # records the importer left out: why
     duplicates: tuple[str, ...] = ()  # the first ids that came twice
 
@@ -83,6 +84,7 @@ def build_kb(
     relations: Path | None = None,
     priors: Path | None = None,
     only: Path | None = None,
+    any_case: bool | None = None,
     progress: bool = False,
     on_bad: OnBad | None = None,
 ) -> BuildReport:
@@ -92,7 +94,8 @@ def build_kb(
     packed). Relations to entities that are not kept still give facts. An entity's own
     description is kept; where it has none, one is composed, and facts always are. Of records
     with the same id the first is kept. Bad lines of `relations` and `priors` raise InputError,
-    or are told to `on_bad` and left out.
+    or are told to `on_bad` and left out. `any_case`: whether names are found in texts in any case;
+    None: if at least half of the entities' own names are written without a capital.
     """
     numbered = ((f"record {n}", entity) for n, entity in enumerate(records, start=1))
     return build_from(
@@ -101,6 +104,7 @@ def build_kb(
         relations=relations,
         priors=priors,
         only=only,
+        any_case=any_case,
         progress=progress,
         on_bad=on_bad,
     )
@@ -114,6 +118,7 @@ def build_from(
     priors: Path | None = None,
     only: Path | None = None,
     types: Sequence[str] = (),
+    any_case: bool | None = None,
     resume_key: str = "",
     progress: bool = False,
     on_bad: OnBad | None = None,
@@ -134,7 +139,9 @@ def build_from(
     finished = False
     try:
         staging.take(_watched(source, progress) for source in sources)
-        report = _finish(staging, sources, out, relations, priors, types, progress, mentions)
+        report = _finish(
+            staging, sources, out, relations, priors, types, any_case, progress, mentions
+        )
         finished = True
     finally:
         staging.close(remove=finished or not resume_key)
@@ -157,6 +164,7 @@ def _finish(
     relations: Path | None,
     priors: Path | None,
     types: Sequence[str],
+    any_case: bool | None,
     progress: bool,
     mentions: Path | None,
 ) -> BuildReport:
@@ -180,17 +188,18 @@ def _finish(
         _entities(connection, linked), desc="entities", total=n_entities, disable=not progress
     )
     names, used = Names(connection), set[str]()
-    digest, n_aliases = write_kb(
+    written = write_kb(
         out / FILE_NAME,
         _noted(entities, names, used),
         names.rows,
         lambda: types_above(connection, used),
+        any_case=any_case,
     )
     if mentions:
         redirect_mentions(connection, mentions)
     return BuildReport(
         path=out / FILE_NAME,
-        digest=digest,
+        digest=written.digest,
         n_records=found.n_records,
         n_entities=n_entities,
         n_duplicates=found.n_duplicates,
@@ -199,13 +208,14 @@ def _finish(
         n_other_types=n_other_types,
         n_refused=found.n_refused,
         n_mended=found.n_mended,
-        n_aliases=n_aliases,
+        n_aliases=written.n_aliases,
         n_relations=found.n_relations,
         n_relations_kept=n_kept,
         n_relations_unknown=n_unknown,
         n_redirects=n_redirects,
         n_redirects_lost=n_lost,
         n_cycles=n_cycles,
+        any_case=written.any_case,
         skipped=dict(found.skipped),
         duplicates=tuple(found.duplicates),
     )

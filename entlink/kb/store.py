@@ -151,6 +151,11 @@ class KnowledgeBase:
         )
 
     @property
+    def any_case(self) -> bool:
+        """Whether its names are to be found in texts however they are written there."""
+        return bool(self.info.get("any_case", 0))
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the content, stored when it was built."""
         return str(self.info["digest"])

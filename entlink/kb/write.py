@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -30,6 +31,15 @@ _CONTENT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is in a knowledge base file."""
+
+    digest: str  # sha256 over the content
+    n_aliases: int  # pairs of a folded name and an entity
+    any_case: bool  # whether its names are found in any case
+
+
 AliasRow = tuple[str, int, int, float]  # folded name, row, uses, share of the name's uses
 ParentRow = tuple[str, str]  # ids of a type and of one above it
 _PARENTS = (
@@ -42,21 +52,29 @@ def write_kb(
     entities: Iterable[Entity],
     aliases: Callable[[], Iterable[AliasRow]],
     parents: Callable[[], Iterable[ParentRow]] = tuple,
+    *,
+    any_case: bool | None = None,
     **meta: str,
-) -> tuple[str, int]:
-    """Write a knowledge base file, whole or not at all; returns its digest and how many names.
+) -> Written:
+    """Write a knowledge base file, whole or not at all.
 
     `aliases` is called when all entities are written; its rows come sorted. So is `parents`, the
-    hierarchy of types, of which there is no table where there is none.
+    hierarchy of types, of which there is no table where there is none. With `any_case` the names
+    are found in texts however they are written there; None: if at least half of the entities' own
+    names have no capital.
     """
     with _in_place(path) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_SCHEMA)
-        n_entities = 0
+        n_entities = n_small = n_capital = 0
         for entity in entities:
             _insert(connection, n_entities, entity)
             n_entities += 1
+            n_small += entity.name.islower()
+            n_capital += entity.name != entity.name.lower()
+        if any_case is None:
+            any_case = n_small >= max(1, n_capital)
         connection.execute("CREATE UNIQUE INDEX entities_id ON entities (id)")
         connection.executemany("INSERT INTO aliases VALUES (?,?,?,?)", aliases())
         if hierarchy := [(parent, child) for child, parent in parents()]:
@@ -69,11 +87,12 @@ def write_kb(
             "digest": digest,
             "n_entities": n_entities,
             "n_aliases": n_aliases,
+            **({"any_case": 1} if any_case else {}),  # nothing where it is off: the usual file
             **meta,
         }
         connection.executemany("INSERT INTO meta VALUES (?,?)", sorted(rows.items()))
         connection.commit()
-    return digest, n_aliases
+    return Written(digest, n_aliases, any_case)
 
 
 @contextmanager

@@ -71,6 +71,24 @@ def test_only_and_duplicates_are_reported(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "told", "on"),
+    [([], True, True), (["--any-case"], False, True), (["--no-any-case"], False, False)],
+)
+def test_names_without_capitals_are_found_in_any_case(
+    options: list[str],
+    told: bool,
+    on: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = tmp_path / "ills.csv"
+    table.write_text("id,name\nD1,heart failure\nD2,ALS\n", encoding="utf-8")
+    assert run(["kb", "build", str(table), *options, "--out", str(tmp_path / "kb")]) == 0
+    assert ("--no-any-case" in capsys.readouterr().err) is told
+    assert KnowledgeBase.open(tmp_path / "kb").any_case is on
+
+
 def test_bad_lines_are_set_aside(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from entlink.component.scoring import score_links, score_mentions
 from entlink.component.strategies import Finder, Tools
 from entlink.errors import ConfigError, InputError
 from entlink.linker import Linker
+from entlink.records import Entity
+from tests import tiny
 from tests.component.reading import TEXT, Pipeline
 
 
@@ -37,6 +39,18 @@ def test_the_gazetteer_alone_finds_what_the_linker_would(bundle: str) -> None:
     for doc, linked in zip(nlp.pipe(texts), linker.link(texts), strict=True):
         assert [ent.text for ent in doc.ents] == [link.mention.text for link in linked.links]
     assert found(nlp(texts[3])) == [("C++", "ENTITY")]
+
+
+def test_names_are_found_in_any_case_where_the_knowledge_base_says_so(tmp_path: Path) -> None:
+    entities = (Entity("D1", "heart failure"), Entity("D2", "ALS"))
+    folder = str(tiny.make_bundle(tmp_path / "ills", entities=entities).path)
+    text = "with heart failure, als and ALS"
+    expected = ["heart failure", "ALS"]
+    nlp = finder(folder, "gazetteer")
+    nlp.add_pipe("entlink", config={"bundle": folder})
+    assert [ent.text for ent in nlp(text).ents] == expected
+    links = Linker.load(folder, device="cpu").link(text)[0].links
+    assert [link.mention.text for link in links] == expected
 
 
 def test_recogniser_and_gazetteer_are_the_bundles_detector(builtin_bundle: Path) -> None:

@@ -12,8 +12,9 @@ from entlink.records import Entity
 class FakeNames:
     """`by_aliases` and `by_rows` over a list of entities; counts its lookups."""
 
-    def __init__(self, entities: Sequence[Entity]) -> None:
+    def __init__(self, entities: Sequence[Entity], *, any_case: bool = False) -> None:
         self.entities = tuple(entities)
+        self.any_case = any_case
         self.n_lookups = 0
         self._rows: dict[str, list[int]] = {}
         for row, entity in enumerate(entities):

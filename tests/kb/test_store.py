@@ -198,6 +198,28 @@ def test_same_input_same_file(tmp_path: Path) -> None:
     assert changed.digest != KnowledgeBase.open(tmp_path / "a").digest
 
 
+@pytest.mark.parametrize(
+    ("names", "told", "expected"),
+    [
+        (["cough", "Cold"], None, True),  # half of those that could have one have no capital
+        (["cough", "Cold", "Flu"], None, False),
+        (["cough", "1984", "7", "風邪", "Cold"], None, True),
+        (["1984", "風邪"], None, False),
+        (["cough", "Cold", "Flu"], True, True),
+        (["cough"], False, False),
+    ],
+)
+def test_any_case_is_chosen_by_how_names_are_written(
+    names: list[str], told: bool | None, expected: bool, tmp_path: Path
+) -> None:
+    entities = [Entity(f"E{n}", name, ("Other",)) for n, name in enumerate(names)]
+    report = build_kb(entities, tmp_path / "kb", any_case=told)
+    kb = KnowledgeBase.open(tmp_path / "kb")
+    assert (report.any_case, kb.any_case) == (expected, expected)
+    other = build_kb(entities, tmp_path / "other", any_case=not expected)
+    assert other.digest == report.digest  # it is no part of the content
+
+
 def test_report(tmp_path: Path) -> None:
     only = tmp_path / "only.gz"
     only.write_bytes(gzip.compress(b"E2\nE3\n\nmissing\n"))
