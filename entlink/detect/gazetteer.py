@@ -80,7 +80,7 @@ class Gazetteer:
 
     Where the knowledge base says so (`KnowledgeBase.any_case`), its names count in any case too; of
     single words those with three letters, and those that it has in capitals only ("ALS") in
-    capitals only.
+    capitals only. Two letters ("HD") count where both are capitals, here as there.
     """
 
     def __init__(

@@ -61,6 +61,13 @@ def windows_of(
     if any_case:
         for span in any_case_windows(words, max_tokens=max_tokens):
             yield Rule.ANY_CASE, span
+        for at, shape in enumerate(words.shapes):  # "HD": too short to be found in any case
+            if (
+                shape.shouted
+                and len(words.texts[at]) < _MIN_LETTERS
+                and not (shape.stop or words.loud[at])
+            ):
+                yield Rule.WRITTEN, (at, at + 1)
 
 
 def eligible_windows(
@@ -119,13 +126,14 @@ def small_ended_windows(words: Words, *, max_tokens: int = MAX_TOKENS) -> Iterat
 def any_case_windows(words: Words, *, max_tokens: int = MAX_TOKENS) -> Iterator[Span]:
     """Windows that neither start nor end with punctuation or a function word, whatever their case.
 
-    A function word in capitals may be a name ("ALL") or a part of one ("IT security", "type I").
+    A function word in capitals may be a name ("ALL") or a part of one ("IT security", "type I"),
+    and so may one with a hyphen behind it ("I-cell disease").
     """
     texts, shapes = words.texts, words.shapes
     for start, shape in enumerate(shapes):
-        if not shape.word or (shape.stop and not shape.shouted):
+        if not shape.word or (shape.stop and not shape.shouted and not _is_joined(words, start)):
             continue
-        is_word = shape.stop and words.loud[start]
+        is_word = shape.stop and (words.loud[start] or not shape.shouted)
         if not is_word and sum(map(str.isalpha, texts[start])) >= _MIN_LETTERS:
             yield start, start + 1
         for end in range(start + 2, min(start + max_tokens, len(shapes)) + 1):
@@ -134,6 +142,11 @@ def any_case_windows(words: Words, *, max_tokens: int = MAX_TOKENS) -> Iterator[
                 break
             if last.word and (last.upper or not last.stop):
                 yield start, end
+
+
+def _is_joined(words: Words, at: int) -> bool:
+    """Whether a hyphen follows without a blank."""
+    return words.texts[at + 1 : at + 2] == ["-"] and not words.doc[at].whitespace_
 
 
 def is_sharp(doc: Doc, at: int) -> bool:
