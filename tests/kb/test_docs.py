@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,5 +33,7 @@ def test_what_it_shows_works(tmp_path: Path) -> None:
     told = "".join(done.stdout + done.stderr for done in ran)
     assert "id <- 'sku', name <- 'product', description <- 'description'" in told
     assert "H200" in told and "gone" in told
+    for name in ("heart failure", "Type 2 diabetes", "ALS"):
+        assert re.search(f"^  {name}  ", told, re.MULTILINE), f"{name} was not found"
     assert "2 edits are part of it now" in told
     assert "whole and unchanged" in told
