@@ -45,7 +45,8 @@ NIL_FEATURES = ("bias", "best_cosine", "no_alias", "best_logit")
 _N_FIRST = len(CANDIDATE_FEATURES) - 2  # those known before reading
 _N_NIL_FIRST = len(NIL_FEATURES) - 1
 N_DOCUMENT = len(CANDIDATE_FEATURES) + len(FEATURES)
-N_EARLY = _N_FIRST + len(FEATURES)
+_EARLY = [place for place, name in enumerate(FEATURES) if name != "same_name"]
+N_EARLY = _N_FIRST + len(_EARLY)
 MAX_EARLY = 16  # candidates of a mention that the document pass weighs before reading
 
 
@@ -203,12 +204,13 @@ def early_places(first: Floats) -> NDArray[np.int64]:
 def early_features(
     evidence: Evidence, places: NDArray[np.int64], around: Floats
 ) -> tuple[Floats, Floats]:
-    """Features of the candidates at ``places`` (n, 19) and of NIL (3,) before reading.
+    """Features of the candidates at ``places`` (n, 18) and of NIL (3,) before reading.
 
-    ``around`` (n, 5) is what ``coherence.surroundings`` found for them.
+    ``around`` (n, 5) is what ``coherence.surroundings`` found for them. Mentions of the same name
+    do not count yet: what only reading tells apart, one well-known bearer would have for itself.
     """
     x, nil = first_features(evidence)
-    return np.concatenate([x[places], around], axis=1), nil
+    return np.concatenate([x[places], around[:, _EARLY]], axis=1), nil
 
 
 def early_probabilities(

@@ -52,7 +52,8 @@ from entlink.train.weights import Row, fit_coherence, fit_weights
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # mentions
-_LESS = ("match-", "adjective-")  # composed documents that count as the held-out ones do
+_REPORTS = ("match-", "adjective-")  # composed documents, as they begin
+_AMBIGUOUS = ("ambiguous-", "rivals-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class CalibrationTraining:
     n_rivals: int = 0  # documents with several bearers of one name, about so many
     n_mentions: int = 3000  # of held-out documents; those drawn are taken whole
     n_dev: int = 7000  # of dev documents
-    held_out_weight: float = 0.5  # of a held-out mention beside one of dev
+    held_out_weight: float = 1.0  # of a held-out mention beside one of dev
+    report_weight: float = 0.5  # of one in a composed report
+    ambiguous_weight: float = 3.0  # of a composed one whose name several entities bear
     seed: int = 0
     max_pairs: int = 16
     max_lost: float = 0.001  # share of dev's right answers that reading fewer pairs may cost
@@ -87,7 +90,7 @@ class CalibrationTraining:
 def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     """Fit all models, choose reading and threshold, write ``config.out``; returns figures on dev.
 
-    Held-out training documents and composed ones count less than dev, which is like what is linked.
+    What a mention counts depends on where it is from: dev is like what is linked.
     """
     kb = KnowledgeBase.open(config.kb)
     encoder = DualEncoder.load(config.retriever)
@@ -99,10 +102,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     )
     examples = [*held_out, *_made(config, kb), *dev]
     first_dev = len(examples) - len(dev)
-    weights = [
-        config.held_out_weight if i < len(held_out) or e.doc.startswith(_LESS) else 1.0
-        for i, e in enumerate(examples)
-    ]
+    weights = [_weight(config, e, is_dev=i >= first_dev) for i, e in enumerate(examples)]
     reranker = None
     if config.reranker is not None:
         reranker = CrossEncoder.load(config.reranker, bf16=has_bf16("cpu"))
@@ -141,6 +141,14 @@ def _some(examples: list[Example], n: int, seed: int) -> list[Example]:
         chosen.add(document)
         n_chosen += sizes[document]
     return [e for e in examples if e.doc in chosen]
+
+
+def _weight(config: CalibrationTraining, example: Example, *, is_dev: bool) -> float:
+    if is_dev:
+        return 1.0
+    if example.doc.startswith(_AMBIGUOUS):
+        return config.ambiguous_weight
+    return config.report_weight if example.doc.startswith(_REPORTS) else config.held_out_weight
 
 
 def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
