@@ -111,7 +111,6 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     decision = _fit_first(decision, config, cases, weights)
     log.info("first model: %s %s", decision.first, decision.first_nil)
     decision = _fit_early(decision, config, retriever, cases, weights)
-    cases = before_reading(decision, retriever, cases)
     decision = choose_heat(decision, retriever, cases[first_dev:])
     cases = before_reading(decision, retriever, cases)
     if reranker is not None:
@@ -245,12 +244,11 @@ def _fit_early(
 ) -> decide.Decision:
     first = [decide.first_probabilities(decision, case.evidence) for case in cases]
     places, around = early_surroundings(retriever, cases, first)
-    rows: list[Row | None] = []
-    for case, some, others in zip(cases, places, around, strict=True):
-        place = _place(case, some) if len(some) else None
-        x, nil = decide.early_features(case.evidence, some, others)
-        rows.append(None if place is None else (x, nil, place))
-    known, kept = _known(rows, weights)
+    features = [
+        decide.early_features(case.evidence, some, others)
+        for case, some, others in zip(cases, places, around, strict=True)
+    ]
+    known, kept = _weighed(cases, weights, places, features)
     return replace(decision, early=fit_coherence(known, kept, seed=config.seed))
 
 
@@ -290,15 +288,28 @@ def _fit_documents(
     weights: Sequence[float],
 ) -> decide.Decision:
     around = surroundings_of(retriever, cases, [before_documents(decision, c) for c in cases])
-    rows: list[Row | None] = []
-    for case, others in zip(cases, around, strict=True):
-        place = _place(case, case.read) if len(case.read) else None
-        x, nil = decide.document_features(case.evidence, case.read, case.logits, others)
-        rows.append(None if place is None else (x, nil, place))
-    known, kept = _known(rows, weights)
+    features = [
+        decide.document_features(case.evidence, case.read, case.logits, others)
+        for case, others in zip(cases, around, strict=True)
+    ]
+    known, kept = _weighed(cases, weights, [case.read for case in cases], features)
     if not known:
         return decision
     return replace(decision, coherence=fit_coherence(known, kept, seed=config.seed))
+
+
+def _weighed(
+    cases: Sequence[Case],
+    weights: Sequence[float],
+    places: Sequence[NDArray[np.int64]],
+    features: Sequence[tuple[decide.Floats, decide.Floats]],
+) -> tuple[list[Row], list[float]]:
+    """What a document pass is fitted on: mentions of which it weighs candidates, the answer too."""
+    rows: list[Row | None] = []
+    for case, some, (x, nil) in zip(cases, places, features, strict=True):
+        place = _place(case, some) if len(some) else None
+        rows.append(None if place is None else (x, nil, place))
+    return _known(rows, weights)
 
 
 def _known(rows: Sequence[Row | None], weights: Sequence[float]) -> tuple[list[Row], list[float]]:

@@ -142,10 +142,8 @@ def choose_reading(
 
     The cases have been read as far as the decision's own settings go.
     """
-    chosen, least = (
-        decision,
-        (1.0 - max_lost) * _n_right(answers(decision, retriever, cases), cases),
-    )
+    chosen = decision
+    least = (1.0 - max_lost) * _n_right(answers(decision, retriever, cases), cases)
     fewest = np.mean([len(case.read) for case in cases]) if cases else 0.0
     for n in [n for n in _PAIRS if n < decision.max_pairs] + [decision.max_pairs]:
         for mass in _MASSES:
