@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from entlink.rerank.cross_encoder import PairReader
     from entlink.retrieve.dense import Retriever
 
+_WORDS = 50_000  # that spaCy's vocabulary takes in: it forgets none, of however many texts
+
 
 class Linker(MentionScorer):
     """Finds the mentions in texts and links each to an entity of the bundle's KB, or to NIL."""
@@ -147,7 +149,10 @@ class Linker(MentionScorer):
         """The tokenised texts, and the mentions of each: those given, labelled, or those found."""
         given = [_checked(document) for document in documents]
         with self._timed("detect"):
-            docs = [self._nlp.make_doc(document.text) for document in documents]
+            nlp = self._nlp
+            docs = [nlp.make_doc(document.text) for document in documents]
+            if len(nlp.vocab.strings) > _WORDS:
+                self.__dict__.pop("_nlp", None)  # the next texts get a fresh one
             return docs, self._mentions(docs, given)
 
     def link_docs(

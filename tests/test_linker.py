@@ -238,6 +238,22 @@ def test_as_many_candidates_as_asked_for(linker: Linker, n_candidates: int) -> N
             assert x.candidates[:n_candidates] == y.candidates
 
 
+def test_words_of_earlier_texts_are_forgotten(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"word{n} saw Paris, word{n + 1} saw Jordan." for n in range(9)]
+    expected = [linked.links for linked in linker.link(texts)]
+    limit = len(linker._nlp.vocab.strings) + 5
+    monkeypatch.setattr("entlink.linker._WORDS", limit)
+    vocabularies, sizes = set(), []
+    for n, text in enumerate(texts):
+        vocabularies.add(linker._nlp.vocab)
+        sizes.append(len(linker._nlp.vocab.strings))
+        found = linker.link(f"{text} also{n}")[0].links
+        assert [x.entity_id for x in found] == [x.entity_id for x in expected[n]]
+    assert len(vocabularies) > 1 and max(sizes) <= limit
+
+
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_a_batch_size_that_cannot_work(linker: Linker, batch_size: int) -> None:
     with pytest.raises(ConfigError, match=f"batch_size is {batch_size}; it must be at least 1"):

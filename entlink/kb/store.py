@@ -20,7 +20,7 @@ from entlink.records import Entity
 
 FILE_NAME = "kb.sqlite"
 SCHEMA_VERSION = 1
-_MMAP_BYTES = 1 << 31  # processes share the pages of one file instead of each caching them
+_MMAP_BYTES = 16 << 20  # of the file; what lies behind is read, so that little stays resident
 
 
 @dataclass(frozen=True, slots=True)

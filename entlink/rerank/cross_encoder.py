@@ -26,6 +26,9 @@ from entlink.inputs import cut_entity, cut_mention
 from entlink.rerank.bert import BertClassifier
 
 _MENTION, _MENTION_END, _ENTITY = "[unused0]", "[unused1]", "[unused2]"
+_BATCH = 8  # pairs that a CPU reads at a time: more are no faster, and take more memory
+_GPU_BATCH = 128
+_STEP = 8  # lengths are padded to multiples: few shapes, of which backends keep plans and buffers
 _N_MARKS = 6  # [CLS], [SEP] twice, and these three
 
 
@@ -139,6 +142,11 @@ class PairReader(ABC):
     def backend(self) -> str:
         """What computes, and with which numbers, in a few words."""
 
+    @property
+    def batch_size(self) -> int:
+        """Pairs to read at a time."""
+        return _BATCH
+
     @abstractmethod
     def logits(
         self, ids: torch.Tensor, segments: torch.Tensor, is_token: torch.Tensor
@@ -152,13 +160,14 @@ class PairReader(ABC):
         entities: Sequence[tuple[str, str]],
         pairs: Sequence[tuple[int, int]],
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
     ) -> NDArray[np.float32]:
         """Logits (n pairs,) of (context index, entity index) pairs, in the order given.
 
         Pairs of the same text are read once, so that their logits are the same to the last bit.
-        What no pair asks for is not even tokenised.
+        What no pair asks for is not even tokenised. ``batch_size``: another than `batch_size`.
         """
+        batch_size = batch_size or self.batch_size
         first = _halves(self.pairs.mentions, contexts, [m for m, _ in pairs])
         second = _halves(self.pairs.entities, entities, [e for _, e in pairs])
         texts = list(zip(first, second, strict=True))
@@ -166,7 +175,9 @@ class PairReader(ABC):
         logits: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
         for begin in range(0, len(unread), batch_size):  # of like length together: less padding
             some = unread[begin : begin + batch_size]
-            found = self.logits(*pad_pairs([a for a, _ in some], [b for _, b in some]))
+            longest = max(len(a) + len(b) for a, b in some)
+            length = min(longest + -longest % _STEP, self.pairs.config.longest)
+            found = self.logits(*pad_pairs([a for a, _ in some], [b for _, b in some], length))
             logits.update(zip(some, found.tolist(), strict=True))
         return np.asarray([logits[text] for text in texts], dtype=np.float32)
 
@@ -200,6 +211,11 @@ class CrossEncoder(PairReader):
     @property
     def backend(self) -> str:
         return "torch bf16" if self.bf16 else "torch fp32"
+
+    @property
+    def batch_size(self) -> int:
+        """See PairReader."""
+        return _BATCH if next(self.model.parameters()).device.type == "cpu" else _GPU_BATCH
 
     def save(self, folder: Path) -> None:
         """A Hugging Face folder with tokenizer, plus pair.json with the token budgets."""
@@ -240,11 +256,11 @@ def has_bf16(device: str) -> bool:
 
 
 def pad_pairs(
-    first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]
+    first: Sequence[Sequence[int]], second: Sequence[Sequence[int]], length: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, segments and token mask of the joined pairs, each (n, longest)."""
+    """Ids, segments and token mask of the joined pairs, each (n, length): that of the longest."""
     lengths = [len(a) + len(b) for a, b in zip(first, second, strict=True)]
-    ids = np.zeros((len(first), max(lengths)), dtype=np.int64)
+    ids = np.zeros((len(first), length or max(lengths)), dtype=np.int64)
     segments = np.zeros_like(ids)
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
         ids[i, : lengths[i]] = [*a, *b]

@@ -1,8 +1,9 @@
 """Nearest vectors through FAISS: the only module that imports it. Scores are cosines.
 
 (Inner products, that is: of unit vectors, which all are but those of encoders that score so.)
-An exact index holds the vectors. An approximate one finds some times as many as it is asked for,
-and they are put in order, and given their scores, by vectors that are stored beside it.
+An exact index holds the vectors, and all are compared (exact.py). An approximate one finds some
+times as many as it is asked for, and they are put in order, and given their scores, by vectors that
+are stored beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entlink.errors import BundleError, ConfigError, reason
+from entlink.retrieve.exact import nearest
 from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
 from entlink.retrieve.stored import StoredVectors
 
@@ -33,6 +35,7 @@ class VectorIndex:
         self._index = index
         self._stored = stored
         self._rescore = rescore  # times as many are found as asked for
+        self._exact = None if stored is not None else _held(index)  # (n, d)
         core = _core(index)
         self._nprobe = getattr(core, "nprobe", None)  # of IVF
         self._ef = core.hnsw.efSearch if hasattr(core, "hnsw") else None  # of HNSW
@@ -112,6 +115,8 @@ class VectorIndex:
         if not len(queries):
             return np.zeros((0, k), dtype=np.float32), np.zeros((0, k), dtype=np.int64)
         queries = np.ascontiguousarray(queries)
+        if self._exact is not None:
+            return nearest(self._exact, queries, k=k, allowed=allowed)
         n_allowed = len(self) if allowed is None else int(np.count_nonzero(allowed))
         if self._stored is not None and allowed is not None and n_allowed <= _FEW:
             few = np.flatnonzero(allowed)
@@ -129,6 +134,8 @@ class VectorIndex:
         """The vectors at these positions, (n, d); of a compressed index, as near as it has them."""
         if self._stored is not None:
             return self._stored.at(positions)
+        if self._exact is not None:
+            return self._exact[positions]
         if not len(positions):
             return np.zeros((0, self._index.d), dtype=np.float32)
         return np.asarray(self._index.reconstruct_batch(positions))
@@ -219,6 +226,16 @@ def _core(index: Any) -> Any:
     while isinstance(index, faiss.IndexPreTransform):
         index = faiss.downcast_index(index.index)
     return index
+
+
+def _held(index: Any) -> NDArray[np.float32] | None:
+    """The vectors of an exact index, (n, d), where they lie; None of any other."""
+    faiss: Any = import_module("faiss")
+    index = faiss.downcast_index(index)
+    if not isinstance(index, faiss.IndexFlat):
+        return None
+    held = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+    return np.asarray(held, dtype=np.float32).reshape(index.ntotal, index.d)
 
 
 def _set(index: Any, config: IndexConfig) -> None:

@@ -12,7 +12,7 @@ from entlink.errors import BundleError, ConfigError, reason
 CONFIG_NAME = "index.json"  # in a bundle, and beside the index itself
 NAMES = ("flat", "hnsw", "ivfpq")
 _SMALL = 10_000  # vectors that are compared one by one whatever the name
-_PROBED = 8  # of so many lists one is read: queries lie apart from what they look for
+_PROBED = 7  # times the root of their number are read: queries lie apart from what they look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class IndexConfig:
 
     factory: str = "Flat"  # for faiss.index_factory, or a name: hnsw, ivfpq
     search: str = ""  # for faiss.ParameterSpace, as "nprobe=64" or "efSearch=256"
-    rescore: int = 4  # times as many are found as asked for, and put in order by stored vectors
+    rescore: int = 2  # times as many are found as asked for, and put in order by stored vectors
 
     def __post_init__(self) -> None:
         if self.rescore < 1:
@@ -74,7 +74,7 @@ class IndexConfig:
             return replace(self, factory="HNSW32,SQ8", search=self.search or "efSearch=256")
         lists = 1 << int(math.log2(4 * math.sqrt(n)))
         parts = dim // 2 if dim % 2 == 0 else dim  # four bits each, which are scanned fastest
-        search = self.search or f"nprobe={max(16, lists // _PROBED)}"
+        search = self.search or f"nprobe={min(lists, round(_PROBED * math.sqrt(lists)))}"
         return replace(self, factory=f"IVF{lists},PQ{parts}x4fsr", search=search)
 
     def dump(self) -> str:

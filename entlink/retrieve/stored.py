@@ -1,8 +1,10 @@
-"""Vectors in one byte a number, mapped from disk: what an approximate index is corrected by."""
+"""Vectors in one byte a number, on disk: what an approximate index is corrected by."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,18 @@ def to_codes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np
 class StoredVectors:
     """Vectors by position; a unit vector comes back as one, its cosines within about 0.003."""
 
-    def __init__(self, codes: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        codes: NDArray[np.int8],
+        scales: NDArray[np.float32],
+        *,
+        file: BinaryIO | None = None,
+        begin: int = 0,
+    ) -> None:
         self._codes = codes  # (n, d)
         self._scales = scales  # (n,)
+        self._file = file if hasattr(os, "pread") else None  # which holds the codes from `begin` on
+        self._begin = begin
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> StoredVectors:
@@ -40,7 +51,10 @@ class StoredVectors:
             raise ValueError("vectors.npy holds something else")
         if scales.shape != codes.shape[:1]:
             raise ValueError("vectors.npy and scales.npy do not fit")
-        return cls(codes.view(np.ndarray), scales.view(np.ndarray))  # plain arrays, still mapped
+        file = (folder / "vectors.npy").open("rb", buffering=0)
+        # plain arrays, still mapped
+        plain = codes.view(np.ndarray), scales.view(np.ndarray)
+        return cls(*plain, file=file, begin=codes.offset)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -52,7 +66,7 @@ class StoredVectors:
 
     def at(self, positions: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """The vectors at these positions, (n, d)."""
-        return self._codes[positions].astype(np.float32) * self._scales[positions][:, None]
+        return self._read(positions).astype(np.float32) * self._scales[positions][:, None]
 
     def scores(
         self, query: NDArray[np.float32], positions: NDArray[np.int64]
@@ -61,5 +75,18 @@ class StoredVectors:
 
         Row by row and not by BLAS: equal vectors get equal scores, wherever they stand.
         """
-        codes = self._codes[positions].astype(np.float32)
+        codes = self._read(positions).astype(np.float32)
         return np.asarray((codes * query).sum(axis=1) * self._scales[positions])
+
+    def _read(self, positions: NDArray[np.int64] | slice) -> NDArray[np.int8]:
+        """The codes at these positions, (n, d).
+
+        Scattered rows of a file are read one by one: of a mapped file the system would keep many
+        pages around each.
+        """
+        if self._file is None or isinstance(positions, slice):
+            return self._codes[positions]
+        file, size = self._file.fileno(), self.dim
+        places = (positions * size + self._begin).tolist()
+        read = b"".join([os.pread(file, size, place) for place in places])
+        return np.frombuffer(read, dtype=np.int8).reshape(-1, size)

@@ -177,9 +177,11 @@ class Recording(CrossEncoder):
     def __init__(self, encoder: CrossEncoder) -> None:
         super().__init__(encoder.model, encoder.pairs)
         self.batches: list[list[int]] = []
+        self.widths: list[int] = []
 
     def logits(self, ids: Tensor, segments: Tensor, is_token: Tensor) -> Tensor:
         self.batches.append(is_token.sum(dim=1).tolist())
+        self.widths.append(ids.shape[1])
         return super().logits(ids, segments, is_token)
 
 
@@ -197,6 +199,9 @@ def test_pairs_are_read_once_and_by_length(encoder: CrossEncoder) -> None:
         for b in encoder.pairs.entities(TEXTS)
     ]
     assert lengths == sorted(apart)
+    longest = encoder.pairs.config.longest
+    rounded = [min(-(-max(batch) // 8) * 8, longest) for batch in recording.batches]
+    assert recording.widths == rounded  # few shapes
 
 
 class Counting:

@@ -109,4 +109,4 @@ def test_pairs_of_several_documents_are_read_together_by_length(linker: Linker) 
     chosen.link([Document(str(i), text) for i, text in enumerate(TEXTS)])
     lengths = [n for batch in recording.batches for n in batch]
     assert lengths == sorted(lengths) and len(set(lengths)) > 5
-    assert all(len(batch) == 32 for batch in recording.batches[:-1])
+    assert all(len(batch) == recording.batch_size for batch in recording.batches[:-1])

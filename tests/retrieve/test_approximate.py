@@ -20,8 +20,8 @@ Floats = NDArray[np.float32]
 N, DIM, K = 2000, 16, 20
 CONFIGS = [
     IndexConfig("HNSW16,SQ8", "efSearch=128"),
-    IndexConfig("IVF16,PQ8x4", "nprobe=8"),
-    IndexConfig("IVF16,PQ8x4fsr", "nprobe=8"),
+    IndexConfig("IVF16,PQ8x4", "nprobe=8", rescore=4),
+    IndexConfig("IVF16,PQ8x4fsr", "nprobe=8", rescore=4),
     IndexConfig("RR16,IVF16,PQ8x4", "nprobe=8", rescore=8),  # behind a rotation
     IndexConfig("IVF16,SQ8", "nprobe=8"),
     IndexConfig("Flat"),
@@ -190,8 +190,8 @@ def test_names_become_what_fits_the_number_of_vectors() -> None:
     ivfpq = IndexConfig("ivfpq")
     assert ivfpq.resolved(500, 128).factory == "Flat"
     small, large = ivfpq.resolved(50_000, 128), ivfpq.resolved(8_400_000, 128)
-    assert small == IndexConfig("IVF512,PQ64x4fsr", "nprobe=64")
-    assert large == IndexConfig("IVF8192,PQ64x4fsr", "nprobe=1024") and large.n_train == 64 * 8192
+    assert small == IndexConfig("IVF512,PQ64x4fsr", "nprobe=158")
+    assert large == IndexConfig("IVF8192,PQ64x4fsr", "nprobe=634") and large.n_train == 64 * 8192
     assert ivfpq.resolved(50_000, 31).factory == "IVF512,PQ31x4fsr"
     hnsw = IndexConfig("hnsw", "efSearch=99").resolved(50_000, 128)
     assert hnsw == IndexConfig("HNSW32,SQ8", "efSearch=99") and hnsw.n_train == 1 << 16

@@ -1,0 +1,57 @@
+"""Exact search: every query is compared with every vector, in PyTorch.
+
+FAISS would do the same; the BLAS that its packages bring is several times slower than PyTorch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_SCORES = 1 << 22  # scores that are held at a time
+_BLOCK = 64  # vectors of which first only the best is looked at, or fewer
+_BLOCKS = 4  # times k are so many blocks, at least
+
+
+def nearest(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    *,
+    k: int,
+    allowed: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The k of ``vectors`` (n, d) with the largest inner product with each of ``queries`` (m, d).
+
+    Scores and positions, both (m, k), best first, equals by position; -inf and -1 where there are
+    fewer than k. Only those at positions that are ``allowed``, (n,), count.
+    """
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    positions = np.full((len(queries), k), -1, dtype=np.int64)
+    step = max(1, _SCORES // max(1, len(vectors)))
+    columns = torch.from_numpy(vectors).T
+    for begin in range(0, len(queries), step):
+        found = (torch.from_numpy(queries[begin : begin + step]) @ columns).numpy()
+        if allowed is not None:
+            found[:, ~allowed] = -np.inf
+        for row, (some, least) in enumerate(zip(found, _least(found, k), strict=True), begin):
+            places = np.flatnonzero(some >= least)
+            best = places[np.argsort(-some[places], kind="stable")[:k]]
+            best = best[some[best] > -np.inf]
+            scores[row, : len(best)], positions[row, : len(best)] = some[best], best
+    return scores, positions
+
+
+def _least(scores: NDArray[np.float32], k: int) -> NDArray[Any]:
+    """For each row of scores (m, n) a bound, (m,), that the k largest reach, and few others.
+
+    That is the k-th largest of the maxima of blocks: so many scores reach it.
+    """
+    n = scores.shape[1]
+    size = min(_BLOCK, n // (_BLOCKS * k))
+    if size < 2:
+        return np.full(len(scores), -np.inf, dtype=np.float32)
+    blocks = torch.from_numpy(scores[:, : n // size * size]).view(len(scores), -1, size)
+    return np.asarray(torch.topk(blocks.amax(2), k, dim=1).values[:, -1])
