@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entlink.rerank.cross_encoder import PairReader
     from entlink.retrieve.dense import Retriever
 
-_WORDS = 50_000  # that spaCy's vocabulary takes in: it forgets none, of however many texts
+_WORDS = 20_000  # that spaCy's vocabulary takes in: it forgets none, of however many texts
 
 
 class Linker(MentionScorer):

@@ -1,6 +1,7 @@
 """Exact search: every query is compared with every vector, in PyTorch.
 
-FAISS would do the same; the BLAS that its packages bring is several times slower than PyTorch's.
+FAISS does the same; for many queries the BLAS that its packages bring takes several times as long as
+PyTorch's.
 """
 
 from __future__ import annotations

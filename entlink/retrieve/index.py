@@ -23,6 +23,7 @@ from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
 from entlink.retrieve.stored import StoredVectors
 
 _FEW = 20_000  # so many allowed vectors are compared one by one
+_MANY = 8  # queries from which on PyTorch is faster at comparing all than FAISS
 _ADDED = 1 << 16  # vectors that are read from the store at a time
 
 
@@ -115,7 +116,7 @@ class VectorIndex:
         if not len(queries):
             return np.zeros((0, k), dtype=np.float32), np.zeros((0, k), dtype=np.int64)
         queries = np.ascontiguousarray(queries)
-        if self._exact is not None:
+        if self._exact is not None and len(queries) >= _MANY:
             return nearest(self._exact, queries, k=k, allowed=allowed)
         n_allowed = len(self) if allowed is None else int(np.count_nonzero(allowed))
         if self._stored is not None and allowed is not None and n_allowed <= _FEW:

@@ -117,7 +117,7 @@ def measure_open(path: Path) -> dict[str, object]:
     }
 
 
-def measure_edits(like: str | None, times: int = 50) -> dict[str, object]:
+def measure_edits(like: str | None, threads: int | None, times: int = 50) -> dict[str, object]:
     """Milliseconds to add an entity, on disk, and to link a text that names it."""
     from entlink.bundle import create_bundle, open_bundle
     from entlink.linker import Linker
@@ -125,7 +125,7 @@ def measure_edits(like: str | None, times: int = 50) -> dict[str, object]:
     taken: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         bundle = create_bundle(open_bundle(like).path, like, Path(folder) / "bundle")
-        linker = Linker.load(bundle, device="cpu", threads=1)
+        linker = Linker.load(bundle, device="cpu", threads=threads)
         linker.link("Barack Obama spoke in Chicago.")  # all is loaded
         linker.seconds.clear()
         n_right = 0
@@ -178,14 +178,16 @@ def main() -> int:
     build.add_argument("source", type=Path)
     build.add_argument("--out", type=Path, required=True)
     commands.add_parser("open").add_argument("path", type=Path)
-    commands.add_parser("edit").add_argument("--bundle")
+    edit = commands.add_parser("edit")
+    edit.add_argument("--bundle")
+    edit.add_argument("--threads", type=int)
     options = parser.parse_args()
     run: dict[str, Callable[[], dict[str, object]]] = {
         "importer": lambda: measure_importer(options.path, options.format),
         "recombine": lambda: recombine(options.n, options.source, options.out),
         "build": lambda: measure_build([options.source], options.out),
         "open": lambda: measure_open(options.path),
-        "edit": lambda: measure_edits(options.bundle),
+        "edit": lambda: measure_edits(options.bundle, options.threads),
     }
     sys.stdout.write(json.dumps(run[options.command](), indent=2) + "\n")
     return 0
