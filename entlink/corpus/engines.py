@@ -77,12 +77,13 @@ class _Pool:
         self._workers: list[Worker] = []
 
     def run(self, n_workers: int) -> Iterator[tuple[int, bytes]]:
+        self._workers = [Worker(self._setup) for _ in range(n_workers)]
         self._room = threading.Semaphore(2 * n_workers)
         first_ready = threading.Event()
         # the first one makes vectors, if they have to be made, before the others look for them
-        for number in range(n_workers):
-            wait_for = first_ready if number else None
-            arguments = (first_ready, wait_for)
+        for worker in self._workers:
+            wait_for = None if worker is self._workers[0] else first_ready
+            arguments = (worker, first_ready, wait_for)
             threading.Thread(target=self._serve, args=arguments, daemon=True).start()
         n_running = n_workers
         while n_running:
@@ -101,14 +102,14 @@ class _Pool:
             worker.end()
             self._room.release()
 
-    def _serve(self, first_ready: threading.Event, wait_for: threading.Event | None) -> None:
-        worker = Worker(self._setup)
+    def _serve(
+        self, worker: Worker, first_ready: threading.Event, wait_for: threading.Event | None
+    ) -> None:
         try:
             if wait_for:
                 wait_for.wait()
             while (taken := self._take()) is not None:
                 if not worker.running:
-                    self._workers.append(worker)
                     worker.start()
                     first_ready.set()
                 number, shard = taken
@@ -127,11 +128,13 @@ class _Pool:
 
 
 class Worker:
-    """A process that links shards."""
+    """A process that links shards. Once it was ended it is not started again."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # it may be ended by another thread than it works for
+        self._closed = False
 
     @property
     def running(self) -> bool:
@@ -140,17 +143,12 @@ class Worker:
 
     def start(self) -> None:
         """Start the process and wait until its linker is loaded; one that is killed is replaced."""
-        threads = str(self._setup.threads or 1)
         for _ in range(_ATTEMPTS):
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "entlink.corpus.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
-            )
+            self._open()
             if self._ask(self._setup.dump()) is not None:
                 return
             why = self._ended()
+            self._check_open()
             log.warning("a worker process ended at its start (%s)", why)
         raise EntlinkError(
             f"{_ATTEMPTS} worker processes ended at their start ({why}); if memory is short, use "
@@ -166,6 +164,7 @@ class Worker:
             if part is not None:
                 return part
             why = self._ended()
+            self._check_open()
             log.warning("a worker process ended (%s); starting another", why)
         raise EntlinkError(
             f"{_ATTEMPTS} worker processes ended on the same documents ({why}); if memory is "
@@ -173,16 +172,34 @@ class Worker:
         )
 
     def end(self) -> None:
-        """Kill the process, if there is one."""
-        if self._process is not None:
-            self._ended()
+        """Kill the process, if there is one, for good."""
+        with self._starting:
+            self._closed = True
+        self._ended()
+
+    def _open(self) -> None:
+        threads = str(self._setup.threads or 1)
+        with self._starting:
+            self._check_open()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "entlink.corpus.worker", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EntlinkError("this worker process was ended; begin a new run")
 
     def _ask(self, message: bytes) -> bytes | None:
         """The answer; None if the process is gone, EntlinkError if it says what went wrong."""
-        assert self._process and self._process.stdin and self._process.stdout
+        process = self._process
+        if process is None:  # ended by another thread
+            return None
         try:
-            write_frame(cast(BinaryIO, self._process.stdin), message)
-            answer = read_frame(cast(BinaryIO, self._process.stdout))
+            write_frame(cast(BinaryIO, process.stdin), message)
+            answer = read_frame(cast(BinaryIO, process.stdout))
         except (OSError, ValueError):
             return None
         if answer is not None and answer[:1] == FAILED:
@@ -190,7 +207,8 @@ class Worker:
         return None if answer is None else answer[1:]
 
     def _ended(self) -> str:
-        process, self._process = self._process, None
+        with self._starting:
+            process, self._process = self._process, None
         if process is None:
             return "killed"
         process.kill()

@@ -16,6 +16,7 @@ from typing import cast
 
 import orjson
 
+from entlink.errors import InputError, reason
 from entlink.records import Document, Mention
 
 BATCH_DOCUMENTS = 64  # linked together
@@ -24,6 +25,7 @@ SHARD_BATCHES = 4
 MAX_RAW = 1000  # characters of what could not be read that go to the quarantine file
 
 OWN_KEYS = frozenset(["id", "text", "mentions"])
+_ASIDE_KEYS = frozenset(["where", "reason", "raw"])  # of the quarantine file, beside those
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,14 @@ def distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
             if isinstance(entry, Item):
                 key = entry.document.id.encode("utf-8", "surrogatepass")
                 digest = hashlib.blake2b(key, digest_size=16).digest()
-                if not seen.execute("INSERT OR IGNORE INTO ids VALUES (?)", (digest,)).rowcount:
+                try:
+                    added = seen.execute("INSERT OR IGNORE INTO ids VALUES (?)", (digest,))
+                except sqlite3.OperationalError as error:
+                    raise InputError(
+                        f"{entry.where}: the ids seen so far cannot be kept ({reason(error)}); "
+                        "make room for temporary files, or name another folder for them with TMPDIR"
+                    ) from None
+                if not added.rowcount:
                     yield _again(entry)
                     continue
             yield entry
@@ -102,7 +111,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def document_record(item: Item) -> dict[str, object]:
+def _document_record(item: Item, *, taken: frozenset[str]) -> dict[str, object]:
     """A document as a line of the texts format, with its further columns."""
     document = item.document
     record: dict[str, object] = {"id": document.id, "text": document.text}
@@ -111,7 +120,7 @@ def document_record(item: Item) -> dict[str, object]:
             {"start": m.start, "end": m.end, **({"label": m.label} if m.label else {})}
             for m in document.mentions
         ]
-    return record | carried(item.extra, taken=OWN_KEYS)
+    return record | carried(item.extra, taken=taken)
 
 
 def carried(extra: Mapping[str, object], *, taken: Iterable[str]) -> dict[str, object]:
@@ -129,7 +138,7 @@ def carried(extra: Mapping[str, object], *, taken: Iterable[str]) -> dict[str, o
 
 def set_aside_line(entry: SetAside) -> bytes:
     """A line of the quarantine file: the document if it could be read, where it was, and why."""
-    record = document_record(entry.item) if entry.item else {}
+    record = _document_record(entry.item, taken=OWN_KEYS | _ASIDE_KEYS) if entry.item else {}
     if entry.raw is not None:
         record["raw"] = entry.raw
     return dumps(record | {"where": entry.where, "reason": entry.reason}) + b"\n"

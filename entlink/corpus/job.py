@@ -135,7 +135,7 @@ class _Run:
         head = self.unfinished.head(number)
         assert head is not None  # it was added, or looked at, just now
         if self.strict and head.counts.n_set_aside:
-            raise InputError(self.first_reason())
+            raise InputError(self._reason_of(number))
         with self.counting:
             self.counts.add(head.counts)
             self.n_bytes += self.sizes.pop(number)
@@ -152,11 +152,14 @@ class _Run:
 
     def first_reason(self) -> str:
         """Why the first document was set aside."""
-        for number in range(self.unfinished.n_parts()):
+        for number in range(self.n_shards):
             head = self.unfinished.head(number)
             if head and head.counts.n_set_aside:
-                return str(orjson.loads(self.unfinished.set_aside_of(number)[0])["reason"])
+                return self._reason_of(number)
         return "nothing was set aside"
+
+    def _reason_of(self, number: int) -> str:
+        return str(orjson.loads(self.unfinished.set_aside_of(number)[0])["reason"])
 
 
 def _in_shards(entries: Iterable[Entry]) -> Iterator[list[list[Entry]]]:

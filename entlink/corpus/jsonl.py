@@ -49,6 +49,7 @@ class _Keys:
     def __init__(self, options: ReadOptions) -> None:
         self.text = options.text_column
         self.id = "id" if options.id_column is None else options.id_column
+        self.needs_id = bool(options.id_column)
 
     def settle(self, record: Mapping[str, object]) -> str:
         if self.text is None:
@@ -71,11 +72,19 @@ def parse_line(line: str, *, where: str, keys: _Keys, default: str) -> Item:
         raise InputError(f"{where}: not valid JSON ({error.msg}, column {error.colno})") from None
     key = keys.settle(record) if isinstance(record, dict) else "text"
     if not isinstance(record, dict) or not isinstance(record.get(key), str):
-        raise InputError(f'{where}: no text; each line must be an object with a string "{key}"')
+        raise InputError(
+            f'{where}: no text; each line must be an object with a string "{key}", or name another '
+            "key with --text-column"
+        )
     text = record.pop(key)
+    if keys.needs_id and keys.id not in record:
+        has = ", ".join(map(repr, [key, *record]))
+        raise InputError(f"{where}: no key {keys.id!r} for the id; it has {has}; name another")
     identifier = record.pop(keys.id, default) if keys.id else default
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise InputError(f'{where}: "{keys.id}" is {identifier!r}; it must be a string or a number')
+        raise InputError(
+            f'{where}: "{keys.id}" is {identifier!r}; it must be a string or a whole number'
+        )
     given = record.pop("mentions", None)
     if given is not None and not isinstance(given, list):
         raise InputError(f'{where}: "mentions" is not a list; leave it out to have them found')

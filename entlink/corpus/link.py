@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
@@ -15,9 +16,10 @@ from entlink.corpus.job import Engine, OnProgress, Summary, quarantine_path, run
 from entlink.corpus.readers import CorpusReader
 from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
 from entlink.corpus.sources import Source, find_sources, fingerprint
+from entlink.corpus.state import check_can_be_loaded, edits_of, options_for, options_of, part_of
 from entlink.corpus.texts import MAX_CHARS, ReadOptions
 from entlink.corpus.writers import EntityOf, check_out, is_jsonl
-from entlink.errors import ConfigError
+from entlink.errors import ConfigError, InputError
 from entlink.records import Document
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ def link_corpus(
 
     source: a file, a folder, "-" (standard input), several of these, or Documents.
     linker: linked with in this process; without one ``bundle`` is loaded on ``device``. Other
-        processes and machines load the same bundle for themselves.
+        processes and machines load the same bundle for themselves, with the linker's ``exact`` and
+        reranker; ConfigError for one that is limited to a part of the KB (``within``).
     backend, exact: as of ``entlink.load``. On several machines name a backend, for "auto" may find
         another one on each.
     processes: how many link on this machine, or with ``engine="ray"`` how many actors (0: as many
@@ -74,19 +77,21 @@ def link_corpus(
     check_out(out)
     read = ReadOptions(text_column, id_column, max_chars)
     entries, inputs = _entries(source, read, out)
-    options = LinkOptions(n_candidates, reranker, not is_jsonl(out), backend, exact, types, ids)
-    chosen, opened = _engine(
-        engine, processes, linker, bundle, device=device, threads=threads, options=options
+    wanted = LinkOptions(n_candidates, reranker, not is_jsonl(out), backend, exact, types, ids)
+    chosen = _engine(
+        engine, processes, linker, bundle, device=device, threads=threads, options=wanted
     )
+    opened, options = chosen.bundle, chosen.options
     run = {
         "version": version("entlink"),
         "bundle": opened.digest if opened else "given linker",
+        "last edit of the knowledge base": chosen.edits,
+        "part of the knowledge base": part_of(linker),
         "text column": text_column,
         "id column": id_column,
         "number of candidates": n_candidates,
-        "reranker": reranker,
-        "backend": backend,
-        "exact": exact,
+        "reranker": options.backend if options.reranker else "none",
+        "exact": options.exact,
         "types": sorted(types),
         "ids": sha256("\n".join(sorted(ids)).encode()).hexdigest() if ids else "all",
         "limit of characters": max_chars,
@@ -95,7 +100,7 @@ def link_corpus(
     return run_job(
         entries,
         out,
-        chosen,
+        chosen.engine,
         run=run,
         strict=strict,
         restart=restart,
@@ -114,6 +119,16 @@ def _entity_of(linker: LinksTexts | None, bundle: Bundle | None) -> EntityOf | N
     return cast("EntityOf", kb.by_id) if kb is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """An engine and what it links with."""
+
+    engine: Engine
+    bundle: Bundle | None  # None for a linker that has none
+    options: LinkOptions  # nothing in them is left to be found out, where that can be
+    edits: str
+
+
 def _engine(
     name: str,
     processes: int,
@@ -123,8 +138,8 @@ def _engine(
     device: str,
     threads: int | None,
     options: LinkOptions,
-) -> tuple[Engine, Bundle | None]:
-    """The engine, and the bundle it links with (None for a linker that has none)."""
+) -> _Chosen:
+    """The engine, and what it links with."""
     if name not in ENGINES:
         raise ConfigError(f"engine is {name!r}; it has to be one of {', '.join(ENGINES)}")
     if processes < (1 if name == "local" else 0):
@@ -140,20 +155,28 @@ def _engine(
                 backend=options.backend,
                 exact=options.exact,
             )
-        chosen = options.applied_to(linker)
-        return InProcess(chosen, options), getattr(linker, "bundle", None)
+        options = options_of(linker, options)
+        opened = getattr(linker, "bundle", None)
+        edits = edits_of(linker, opened)
+        return _Chosen(InProcess(options.applied_to(linker), options), opened, options, edits)
     from entlink.bundle import open_bundle
 
     opened = open_bundle(bundle) if linker is None else getattr(linker, "bundle", None)
     if opened is None:
         raise ConfigError("this linker has no bundle that other processes could load; use one")
+    if linker is not None:
+        options = options_of(linker, options)
+        check_can_be_loaded(linker, options)
+    elif name == "local":
+        options = options_for(opened, options, device=device)
+    edits = edits_of(linker, opened)
     each = threads or (max(1, n_cores() // processes) if name == "local" else None)
-    setup = Setup(str(Path(opened.path).absolute()), opened.digest, device, each, options)
+    setup = Setup(str(Path(opened.path).absolute()), opened.digest, device, each, options, edits)
     if name == "local":
-        return Processes(setup, n_processes=processes), opened
+        return _Chosen(Processes(setup, n_processes=processes), opened, options, edits)
     from entlink.corpus.ray import RayEngine
 
-    return RayEngine(setup, n_actors=processes), opened
+    return _Chosen(RayEngine(setup, n_actors=processes), opened, options, edits)
 
 
 def _entries(
@@ -165,7 +188,8 @@ def _entries(
     if not isinstance(source, Sequence):
         return _Entries([_Documents(source)]), [{"name": "documents"}]
     names = [str(given) for given in source if not isinstance(given, Document)]
-    found = iter(find_sources(names, leave_out=(out, quarantine_path(out))))
+    own = (out.resolve(), quarantine_path(out).resolve())
+    found = iter(find_sources(names, leave_out=own))
     parts: list[CorpusReader | _Documents] = []
     inputs: list[dict[str, object]] = []
     files: list[Source] = []
@@ -175,9 +199,17 @@ def _entries(
             inputs.append({"name": f"document {given.id}"})
         else:
             files = next(found)
+            _check_apart(files, own)
             parts.append(CorpusReader(files, options))
             inputs.append(fingerprint(str(given), files))
     return _Entries(parts), inputs
+
+
+def _check_apart(files: Sequence[Source], own: Sequence[Path]) -> None:
+    """Raise InputError if what is written would take the place of what is read."""
+    for file in files:
+        if file.path is not None and file.path.resolve() in own:
+            raise InputError(f"{file.name}: is both input and output; name another --out")
 
 
 class _Documents:

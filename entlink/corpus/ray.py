@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ class RayEngine:
         n_gpus = 0 if setup.device == "cpu" else int(resources.get("GPU", 0))
         n_cpus = setup.threads or 1
         self._n_actors = n_actors or n_gpus or max(1, int(resources.get("CPU", 1)) // n_cpus)
-        self._setup = Setup(setup.bundle, setup.digest, setup.device, n_cpus, setup.options)
+        self._setup = replace(setup, threads=n_cpus)
         share = min(1.0, n_gpus / self._n_actors)
         self._actor = self._ray.remote(ShardLinker).options(num_cpus=n_cpus, num_gpus=share)
         self._starting: dict[Any, Any] = {}  # what tells that an actor is ready: the actor

@@ -76,6 +76,7 @@ class Setup:
     device: str
     threads: int | None
     options: LinkOptions
+    edits: str | None = None  # of its knowledge base, that it has to find; None: any
 
     def dump(self) -> bytes:
         """As bytes for another process."""
@@ -102,6 +103,13 @@ class Setup:
             raise BundleError(
                 f"{linker.bundle.path}: not the bundle that this run began with; every machine "
                 "and process needs the same one"
+            )
+        kb: Any = linker.kb
+        if self.edits not in (None, kb.last_edit):
+            raise BundleError(
+                f"{linker.bundle.path}: the last edit of its knowledge base is {kb.last_edit}, and "
+                f"was {self.edits} where this run began; every machine and process needs the same "
+                "edits, and after one a run has to begin again (--restart)"
             )
         return self.options.applied_to(linker)
 

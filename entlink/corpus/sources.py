@@ -63,7 +63,7 @@ def find_sources(
     Raises InputError for what is not there, cannot be opened, or is a folder without such files.
     """
     names = [str(name) for name in given]
-    found = [list(_of(name, {path.absolute() for path in leave_out})) for name in names]
+    found = [list(_of(name, {path.resolve() for path in leave_out})) for name in names]
     labels = Counter(source.label for sources in found for source in sources)
     return [
         [s if labels[s.label] == 1 else replace(s, label=s.name) for s in sources]
@@ -83,7 +83,7 @@ def _of(name: str, leave_out: Collection[Path]) -> Iterator[Source]:
     n_others = 0
     n_found = 0
     for file in _files(path):
-        if file.absolute() in leave_out:
+        if leave_out and file.resolve() in leave_out:
             continue
         if kind_of(file.name)[0] is None:
             n_others += 1
@@ -123,8 +123,9 @@ def _shown(name: str) -> str:
 
 def kind_of(name: str) -> tuple[Kind | None, str]:
     """The kind that a file's name tells, None for no known one, and how it is packed."""
+    name = name.lower()
     packed = next((suffix for suffix in _PACKED if name.endswith(suffix)), "")
-    return _KINDS.get(Path(name.removesuffix(packed)).suffix.lower()), packed
+    return _KINDS.get(Path(name.removesuffix(packed)).suffix), packed
 
 
 def check_readable(name: str) -> None:

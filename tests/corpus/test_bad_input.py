@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -116,11 +118,96 @@ def test_rows_of_other_lengths(tmp_path: Path) -> None:
 
 def test_a_quotation_mark_that_is_never_closed(tmp_path: Path) -> None:
     source = tmp_path / "d.csv"
-    source.write_text('id,text\na,Jordan\nb,"Odd\nc,Odd\n', encoding="utf-8")
+    rows = 'id,text\na,Jordan\nb,"Odd\nc,Odd\n\nd,Jordan\nx,"Odd" one\ne,"Jordan\nOdd"\nf\n'
+    source.write_text(rows, encoding="utf-8")
+    _, lines, asides = link(source, tmp_path)
+    assert [line["id"] for line in lines] == ["a", "c", "d", "e"]
+    assert lines[-1]["text"] == "Jordan\nOdd"
+    assert [aside["where"] for aside in asides] == [f"{source}:{n}" for n in (3, 7, 10)]
+    assert [aside["raw"] for aside in asides] == ['b,"Odd\n', 'x,"Odd" one\n', "f"]
+    assert "mend its quotation marks" in asides[0]["reason"]
+
+
+def test_a_quotation_mark_in_front_of_more_than_a_cell_may_hold(tmp_path: Path) -> None:
+    source = tmp_path / "d.csv"
+    rows = [f"c{n},Odd is here and there" for n in range(9000)]
+    source.write_text("\n".join(["id,text", 'b,"Odd', *rows]), encoding="utf-8")
+    before = csv.field_size_limit(131_072)
+    try:
+        _, lines, (aside,) = link(source, tmp_path, max_chars=1000)
+    finally:
+        csv.field_size_limit(before)
+    assert [line["id"] for line in lines] == [f"c{n}" for n in range(9000)]
+    assert aside["raw"] == 'b,"Odd\n'
+
+
+@pytest.mark.parametrize("header", ["id,text", 'id,"text'])
+def test_a_line_of_columns_that_is_too_long_or_breaks_off(tmp_path: Path, header: str) -> None:
+    source = tmp_path / "d.csv"
+    source.write_text(f"{header}{'x' * 500}\n1,Jordan\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"d\.csv:1: 5\d\d bytes in one piece"):
+        link(source, tmp_path, max_chars=10)
+    source.write_text(f'id,"{header}\n1,Jordan\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"d\.csv:1: .*; mend its quotation marks"):
+        link(source, tmp_path)
+
+
+def test_lines_that_end_in_a_carriage_return_alone(tmp_path: Path) -> None:
+    source = tmp_path / "d.csv"
+    source.write_bytes(b"id,text\r1,Jordan\r2,Odd\r")
+    with pytest.raises(InputError, match=r"d\.csv:1: .*; save the file with Unix or Windows line"):
+        link(source, tmp_path)
+    source.write_bytes(b"id,text\n1,Jordan\rwas\n2,Odd\n")
+    _, (line,), (aside,) = link(source, tmp_path)
+    assert (line["id"], aside["raw"]) == ("2", "1,Jordan\rwas\n")
+    assert "a carriage return stands alone" in aside["reason"]
+
+
+def test_blank_lines_above_a_table(tmp_path: Path) -> None:
+    source = tmp_path / "d.csv"
+    source.write_bytes(b"\xef\xbb\xbf\n \nid,text\na,Jordan\nb\n")
+    _, (line,), (aside,) = link(source, tmp_path)
+    assert (line["id"], aside["where"]) == ("a", f"{source}:5")
+
+
+def test_a_parquet_text_that_is_not_utf8(tmp_path: Path) -> None:
+    source = tmp_path / "d.parquet"
+    places, letters = struct.pack("<4i", 0, 4, 7, 10), b"caf\xe9OddOne"
+    texts = pa.StringArray.from_buffers(3, pa.py_buffer(places), pa.py_buffer(letters))
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "text": texts}), source)
     _, lines, (aside,) = link(source, tmp_path)
-    assert [line["id"] for line in lines] == ["a"]
-    assert aside["where"] == f"{source}:3"
-    assert "mend its quotation marks" in aside["reason"]
+    assert [(line["id"], line["text"]) for line in lines] == [("b", "Odd"), ("c", "One")]
+    assert aside["where"] == f"{source}: row 1"
+    assert "column 'text' is not valid UTF-8 (0xe9 at byte 3)" in aside["reason"]
+    assert "'id': 'a'" in aside["raw"]
+
+
+def test_parquet_times_that_python_cannot_hold(tmp_path: Path) -> None:
+    source = tmp_path / "d.parquet"
+    times = pa.array([0, 10**18, 1], pa.timestamp("us"))
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "text": ["Odd"] * 3, "at": times}), source)
+    _, lines, (aside,) = link(source, tmp_path)
+    assert [line["id"] for line in lines] == ["a", "c"]
+    assert "row 2: column 'at' holds what Python cannot" in aside["reason"]
+
+
+def test_columns_called_as_those_of_the_quarantine_file(tmp_path: Path) -> None:
+    source = tmp_path / "d.jsonl"
+    extra = {"where": "here", "reason": "mine", "raw": "r"}
+    rows = [{"id": 1, "text": "Jordan"}, {"id": 1, "text": "Odd"} | extra]
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    _, _, (aside,) = link(source, tmp_path)
+    assert aside["where"] == f"{source}:2"
+    assert [aside[f"{name}_"] for name in extra] == ["here", "mine", "r"]
+
+
+def test_an_id_column_that_is_not_there(tmp_path: Path) -> None:
+    source = tmp_path / "d.jsonl"
+    source.write_text('{"nr": 1, "text": "Jordan"}\n{"text": "Odd"}\n', encoding="utf-8")
+    _, (line,), (aside,) = link(source, tmp_path, id_column="nr")
+    assert (line["id"], aside["where"]) == ("1", f"{source}:2")
+    with pytest.raises(InputError, match=r"d\.jsonl:1: no key 'typo' .* it has 'text', 'nr'"):
+        link(source, tmp_path, id_column="typo")
 
 
 @pytest.mark.parametrize("header", ["", "a,a\n1,2\n"])
@@ -242,6 +329,29 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     summary = link_corpus(source, out, linker=FakeLinker())
     assert summary.n_resumed >= 256
     assert len(gzip.decompress(out.read_bytes()).splitlines()) == summary.n_documents == 1200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of this kind there")
+def test_no_room_for_temporary_files() -> None:
+    code = """
+import resource, signal
+from entlink.corpus.items import Item, distinct
+from entlink.errors import InputError
+from entlink.records import Document
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+try:
+    for item in distinct(Item(Document(str(n), ""), f"d.jsonl:{n}") for n in range(600_000)):
+        pass
+except InputError as error:
+    print(error)
+"""
+    root = str(Path(__file__).resolve().parents[2])
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("d.jsonl:")
+    assert "the ids seen so far cannot be kept" in done.stdout
+    assert "TMPDIR" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of this kind there")

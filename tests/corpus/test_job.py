@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from entlink.corpus import Progress, Summary, link_corpus
+from entlink.corpus.engines import InProcess
 from entlink.corpus.items import Entry, Item, SetAside
-from entlink.corpus.shards import link_batch
+from entlink.corpus.job import run_job
+from entlink.corpus.link import _Documents
+from entlink.corpus.shards import LinkOptions, link_batch
 from entlink.corpus.unfinished import Unfinished
 from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.records import Document, LinkedDocument
@@ -109,7 +112,7 @@ def test_a_finished_run_begins_anew(corpus: Path, tmp_path: Path) -> None:
     [
         ({"n_candidates": 3}, "its number of candidates was 10 and is now 3"),
         ({"text_column": "text"}, 'its text column was null and is now "text"'),
-        ({"reranker": False}, "its reranker was true and is now false"),
+        ({"reranker": False}, 'its reranker was "auto" and is now "none"'),
     ],
 )
 def test_other_options_are_refused(
@@ -206,6 +209,51 @@ def test_strict_stops_at_the_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"in\.jsonl:2: not valid JSON"):
         link_corpus(source, out, linker=FakeLinker(), strict=True, restart=True)
     assert not out.exists()
+
+
+class Backwards(InProcess):
+    """Gives the last part first, as several processes may."""
+
+    def run(self, shards: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        return super().run(iter(list(shards)[::-1]))
+
+
+def test_strict_names_the_reason_whichever_part_comes_first(tmp_path: Path) -> None:
+    documents = [Document(str(n), "POISON" if n == 600 else "Jordan") for n in range(601)]
+    source = _Documents(documents)
+    engine = Backwards(Choosy(), LinkOptions())
+    with pytest.raises(InputError, match="document 601: could not be linked"):
+        run_job(source, tmp_path / "o.jsonl", engine, run={}, strict=True)
+
+
+def test_an_output_that_is_an_input_is_refused(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = corpus.read_bytes()
+    aside = tmp_path / "o.jsonl.quarantine.jsonl"
+    write(aside, ["Odd"])
+    (tmp_path / "other.jsonl").symlink_to(corpus)
+    monkeypatch.chdir(tmp_path)
+    for source, out in [
+        (corpus, Path("in.jsonl")),
+        (corpus, Path("other.jsonl")),
+        (Path("other.jsonl"), corpus),
+        (aside, Path("o.jsonl")),
+    ]:
+        with pytest.raises(InputError, match="is both input and output; name another --out"):
+            link_corpus([source], out, linker=FakeLinker())
+    assert (corpus.read_bytes(), len(aside.read_bytes().splitlines())) == (before, 1)
+
+
+def test_an_output_in_a_folder_is_no_input_by_whatever_path(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Jordan", encoding="utf-8")
+    (tmp_path / "link").symlink_to(folder)
+    for _ in range(2):
+        out = folder / "links.jsonl"
+        summary = link_corpus(tmp_path / "link", out, linker=FakeLinker())
+        assert (summary.n_documents, summary.n_set_aside) == (1, 0)
 
 
 @pytest.mark.parametrize("error", [BundleError("damaged"), OSError(5, "I/O error")])

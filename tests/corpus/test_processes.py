@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,8 @@ from entlink.corpus import Progress, link_corpus
 from entlink.corpus.engines import Processes, Worker
 from entlink.corpus.shards import LinkOptions, Setup
 from entlink.errors import EntlinkError
+from entlink.linker import Linker
+from entlink.records import Document
 from tests.corpus.endurance import children
 from tests.tiny import make_bundle
 
@@ -81,6 +84,62 @@ def test_a_worker_without_a_parent_ends(bundle: Bundle) -> None:
     process.stdin.close()  # what the kernel does when the parent is killed
     assert process.wait(timeout=60) == 0
     worker.end()
+
+
+def test_a_worker_that_was_ended_is_not_started_again(bundle: Bundle) -> None:
+    worker = Worker(Setup(str(bundle.path), bundle.digest, "cpu", 1, LinkOptions()))
+    worker.start()
+    worker.end()
+    for again in (worker.start, lambda: worker.link(b"[]")):
+        with pytest.raises(EntlinkError, match="was ended"):
+            again()
+    assert not worker.running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_worker_ends_with_its_parent_even_at_work() -> None:
+    """Its stdin stays open here, as if it read nothing for long: it looks for its parent itself."""
+    code = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-m", "entlink.corpus.worker", str(os.getpid())])
+print("started", flush=True)
+time.sleep(600)
+"""
+    pipe = subprocess.PIPE
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdin=pipe, stdout=pipe
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"started\n"
+        (worker,) = children(parent.pid)
+        parent.kill()
+        parent.wait()
+        ended = time.monotonic() + 30
+        while runs(worker) and time.monotonic() < ended:
+            time.sleep(0.1)
+        assert not runs(worker)
+
+
+def runs(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def test_a_linker_takes_its_settings_to_other_processes(bundle: Bundle, tmp_path: Path) -> None:
+    documents = [Document(str(n), "Prince met Michael Jordan in Paris") for n in range(3)]
+    written = {}
+    for n_processes in (1, 2):
+        linker = Linker.load(bundle, device="cpu", threads=1)
+        linker.exact = True
+        out = tmp_path / f"{n_processes}.jsonl"
+        link_corpus(documents, out, linker=linker, device="cpu", threads=1, processes=n_processes)
+        written[n_processes] = out.read_bytes()
+    assert written[1] == written[2]
+    link_corpus(documents, tmp_path / "usual.jsonl", bundle=bundle.path, device="cpu", threads=1)
+    assert written[1] != (tmp_path / "usual.jsonl").read_bytes()
 
 
 def test_a_shard_that_kills_its_workers_ends_the_run(bundle: Bundle) -> None:

@@ -171,6 +171,20 @@ def test_a_damaged_gzip_file_is_named(tmp_path: Path, damage: slice) -> None:
         list(read_documents([str(path)]))
 
 
+def test_what_is_said_names_the_mend(tmp_path: Path) -> None:
+    for line, said in [
+        ('{"id": 1.5, "text": "a"}', '"id" is 1.5; it must be a string or a whole number'),
+        ('{"story": "a"}', "name another key with --text-column"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            list(read_documents([write(tmp_path / "d.jsonl", line)]))
+
+
+def test_endings_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "D.JSONL.GZ").write_bytes(gzip.compress(b'{"id": "a", "text": "A"}'))
+    assert list(read_documents([str(tmp_path)])) == [Document("a", "A")]
+
+
 def read_stdin(data: bytes) -> list[Document]:
     return list(read_documents(["-"], stdin=io.BytesIO(data)))
 

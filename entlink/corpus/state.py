@@ -1,0 +1,80 @@
+"""What links depend on beside options and input: the state of a linker, and edits of its KB."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from entlink.corpus.shards import LinkOptions, LinksTexts
+from entlink.errors import ConfigError
+
+if TYPE_CHECKING:
+    from entlink.bundle import Bundle
+
+WHOLE = "all"
+_BACKENDS = {"torch fp32": "torch", "torch bf16": "bf16", "openvino int8": "openvino"}
+
+
+def options_of(linker: LinksTexts, options: LinkOptions) -> LinkOptions:
+    """The options with what this linker has settled: its reranker and its backend, and `exact`."""
+    known: Any = linker
+    exact = bool(getattr(linker, "exact", options.exact))
+    if not options.reranker or not hasattr(linker, "reranker"):  # or of another kind than ours
+        return replace(options, exact=exact)
+    if known.reranker is None:
+        return replace(options, exact=exact, reranker=False)
+    backend = str(known.reranker.backend)
+    return replace(options, exact=exact, backend=_BACKENDS.get(backend, backend))
+
+
+def options_for(bundle: Bundle, options: LinkOptions, *, device: str) -> LinkOptions:
+    """The options with the reranker's backend that "auto" means for this bundle on this machine."""
+    if not bundle.has("reranker"):
+        return replace(options, reranker=False)
+    if not options.reranker or options.backend != "auto":
+        return options
+    return replace(options, backend="openvino" if _reads_eight_bits(bundle, device) else "torch")
+
+
+def _reads_eight_bits(bundle: Bundle, device: str) -> bool:
+    from entlink.backends import int8_folder
+    from entlink.linker import choose_device
+    from entlink.rerank.int8 import has_openvino
+
+    made = has_openvino() and int8_folder(bundle).is_dir()
+    return made and choose_device(device, None) == "cpu"
+
+
+def part_of(linker: LinksTexts | None) -> str:
+    """A digest of the part of the KB that the linker was limited to; WHOLE if it was not."""
+    rows = getattr(getattr(linker, "retriever", None), "_within", None)
+    return WHOLE if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def check_can_be_loaded(linker: LinksTexts, options: LinkOptions) -> None:
+    """Raise ConfigError for a linker that other processes cannot make from its bundle."""
+    if part_of(linker) != WHOLE:
+        raise ConfigError(
+            "this linker is limited to a part of the knowledge base, which other processes do not "
+            "know; give types or ids instead of it, or link in one process"
+        )
+    if options.reranker and options.backend not in ("auto", *_BACKENDS.values()):
+        raise ConfigError(
+            f"this linker has a reranker of its own ({options.backend}), which other processes do "
+            "not know; link in one process"
+        )
+
+
+def edits_of(linker: LinksTexts | None, bundle: Bundle | None) -> str:
+    """Which edits of the knowledge base the links see."""
+    from entlink.kb.live import LiveKnowledgeBase
+
+    kb: Any = getattr(linker, "kb", None)
+    if isinstance(kb, LiveKnowledgeBase):
+        return kb.last_edit
+    if bundle is None:
+        return "unknown"
+    opened = LiveKnowledgeBase.open_with(bundle.path, bundle.edits)
+    with opened:
+        return opened.last_edit
