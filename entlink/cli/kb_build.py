@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -112,12 +113,13 @@ def build(
     """
     from entlink.kb.build import build_from
     from entlink.kb.importers.columns import parse_choice
+    from entlink.kb.importers.files import must_be_file
     from entlink.kb.importers.settings import Settings
+    from entlink.kb.scratch import Told
 
     started = time.perf_counter()
-    for path in (relations, priors, only):
-        if path is not None and not path.is_file():
-            raise InputError(f"{path}: no such file; check the path")
+    for path in (*sources, *filter(None, (relations, priors, only))):
+        must_be_file(path)
     settings = Settings(
         columns=parse_choice(columns),
         header=not no_header,
@@ -128,7 +130,9 @@ def build(
         mentions=mentions,
         tell=(lambda _: None) if quiet else _tell,
     )
-    bad, notes = _Told("set aside"), _Told("mended", shown=not quiet)
+    bad = Told(lambda text: _tell(f"set aside: {text}"), most=_SHOWN_BAD)
+    notes = Told(lambda text: _tell(f"mended: {text}"), most=0 if quiet else _SHOWN_BAD)
+    kept = [name.strip() for name in types.split(",") if name.strip()]
     report = build_from(
         _sources(sources, formats, settings, _refuse if strict else bad),
         out,
@@ -136,39 +140,22 @@ def build(
         priors=priors,
         only=only,
         any_case=any_case,
-        types=[name.strip() for name in types.split(",") if name.strip()],
-        resume_key=_key(sources, formats, settings, only),
+        types=kept,
+        resume_key=_key(sources, formats, settings, only, strict, kept),
         progress=not quiet and sys.stderr.isatty(),
         on_bad=_refuse if strict else bad,
         on_note=_refuse if strict else notes,
         mentions=mentions,
     )
-    bad.tell_rest()
-    notes.tell_rest()
+    if bad.n > _SHOWN_BAD:
+        _tell(f"set aside: {bad.n - _SHOWN_BAD} more")
     if not quiet:
+        if notes.n > _SHOWN_BAD:
+            _tell(f"mended: {notes.n - _SHOWN_BAD} more")
         click.echo(_summary(report, time.perf_counter() - started), err=True)
         if report.any_case and any_case is None:
             _tell(_ANY_CASE)
     return 1 if bad.n else 0
-
-
-class _Told:
-    """Reports the first remarks of one kind and counts the others."""
-
-    def __init__(self, what: str, *, shown: bool = True) -> None:
-        self.n = 0
-        self._what = what
-        self._shown = _SHOWN_BAD if shown else 0
-
-    def __call__(self, message: str) -> None:
-        self.n += 1
-        if self.n <= self._shown:
-            _tell(f"{self._what}: {message}")
-
-    def tell_rest(self) -> None:
-        """Say how many were not shown."""
-        if self._shown and self.n > self._shown:
-            _tell(f"{self._what}: {self.n - self._shown} more")
 
 
 def _tell(message: str) -> None:
@@ -192,13 +179,21 @@ def _sources(
     if len(formats) not in (0, 1, len(paths)):
         raise InputError(f"--format is given {len(formats)} times for {len(paths)} sources")
     each = [guess_format(p) for p in paths] if not formats else list(formats) * len(paths)
+    each = each[: len(paths)]
+    if settings.mentions:
+        if each.count("wikipedia") != 1:
+            raise InputError(
+                f"--mentions writes the paragraphs of one Wikipedia dump, and the sources hold "
+                f"{each.count('wikipedia')}; name one in a build"
+            )
+        if not settings.mentions.absolute().parent.is_dir():
+            raise InputError(f"{settings.mentions}: no such folder to write into; make it first")
     sources = []
-    for path, format in zip(paths, each, strict=False):
-        if not path.exists():
-            raise InputError(f"{path}: no such file; check the path")
+    for path, format in zip(paths, each, strict=True):
+        its = replace(settings, row_ids=_row_ids(path, paths))
         sources.append(
             Source(
-                read_source(path, format, settings, on_bad=bad),
+                read_source(path, format, its, on_bad=bad),
                 name_types=format == "wikidata",
                 links_are_popularity=format == "wikipedia",
             )
@@ -206,13 +201,28 @@ def _sources(
     return sources
 
 
+def _row_ids(path: Path, paths: tuple[Path, ...]) -> str:
+    """What stands before a row's number where there are several sources, that none share it."""
+    if len(paths) == 1:
+        return ""
+    alike = sum(other.name == path.name for other in paths) > 1
+    return f"{path if alike else path.name}:"
+
+
 def _key(
-    paths: tuple[Path, ...], formats: tuple[str, ...], settings: Settings, only: Path | None
+    paths: tuple[Path, ...],
+    formats: tuple[str, ...],
+    settings: Settings,
+    only: Path | None,
+    strict: bool,
+    types: list[str],
 ) -> str:
     """What a build must share with one that was killed, to be taken up behind it."""
     files = [(str(p.absolute()), *_stamp(p)) for p in (*paths, *((only,) if only else ()))]
     chosen = (formats, settings.columns, settings.header, settings.delimiter, settings.encoding)
-    return repr((files, chosen, settings.language, settings.min_sitelinks))
+    mentions = settings.mentions and str(settings.mentions.absolute())
+    limits = (settings.language, settings.min_sitelinks, types, strict)
+    return repr((files, chosen, limits, mentions))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from entlink.cli.kb_build import _SHOWN_BAD, _refuse, _summary, _tell, build
 from entlink.errors import InputError
 
 if TYPE_CHECKING:
     from entlink.bundle import Bundle
+    from entlink.kb.importers.records import OnBad, Records
+    from entlink.kb.importers.settings import Settings
     from entlink.kb.live import LiveKnowledgeBase
+    from entlink.records import Entity
 
-_AT_ONCE = 1000  # entities of a file that are added in one step
-
+_READING = ("formats", "columns", "no_header", "delimiter", "encoding", "lang", "strict")
+_as_build = [option for option in build.params if option.name in _READING]
 _bundle_option = click.option(
     "--bundle", "bundle", required=True, metavar="DIR", help="The bundle to edit."
 )
 
 
-@click.command("add", short_help="Add entities to a bundle's knowledge base, or update them.")
+@click.command(
+    "add", short_help="Add entities to a bundle's knowledge base, or update them.", params=_as_build
+)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE ...]")
 @_bundle_option
 @click.option("--id", "id_", help="Of one entity, in place of FILEs.")
@@ -39,37 +46,55 @@ def add(
     description: str | None,
     types: tuple[str, ...],
     update: bool,
-) -> None:
+    formats: tuple[str, ...],
+    columns: str,
+    no_header: bool,
+    delimiter: str | None,
+    encoding: str | None,
+    lang: str,
+    strict: bool,
+) -> int:
     """Add the entities of FILEs (as `entlink kb build` reads them), or one that is named here.
 
     They are linked to at once, also by processes that have the bundle open. Nothing is trained or
-    built; the bundle's own files stay as they are.
+    built; the bundle's own files stay as they are. FILEs are read to their end before anything is
+    added, and then all is added or nothing. Bad lines are set aside and reported with their place,
+    and then the exit code is 1.
     """
     from entlink.bundle import open_bundle
-    from entlink.kb.importers import read_source
+    from entlink.kb.importers.columns import parse_choice
+    from entlink.kb.importers.settings import Settings
+    from entlink.kb.scratch import Told
     from entlink.records import Entity
 
     if bool(files) == bool(id_):
         raise click.UsageError("name FILEs or give --id and --name, not both")
     if id_ and not name:
         raise click.UsageError("--id needs --name")
-    for path in files:
-        if not path.exists():
-            raise InputError(f"{path}: no such file; check the path")
-    kb = _opened(open_bundle(bundle))
-    write = kb.put if update else kb.add
-    one = (
-        [Entity(id_, name, aliases, description, types=types, type_names=types)]
-        if id_ and name
-        else []
-    )
-    found = (record for path in files for _, record in read_source(path))
-    entities = iter(one) if one else (record for record in found if isinstance(record, Entity))
-    n_done = 0
-    while some := list(islice(entities, _AT_ONCE)):
-        write(*some)
-        n_done += len(some)
-    click.echo(f"{bundle}: {n_done:,} entities {'put' if update else 'added'}", err=True)
+    if files and (name or aliases or description or types):
+        raise click.UsageError("--name, --alias, --description and --type go with --id, not FILEs")
+    opened = open_bundle(bundle)
+    bad = Told(lambda text: _tell(f"set aside: {text}"), most=_SHOWN_BAD)
+    if id_ and name:
+        found = [Entity(id_, name, aliases, description, types=types, type_names=types)]
+    else:
+        settings = Settings(
+            columns=parse_choice(columns),
+            header=not no_header,
+            delimiter="\t" if delimiter in ("\\t", "tab") else delimiter,
+            encoding=encoding,
+            row_ids=None,  # numbers of rows would meet those of another table added before
+            language=lang,
+            tell=_tell,
+        )
+        found = _read(files, formats, settings, _refuse if strict else bad, strict=strict)
+        if bad.n > _SHOWN_BAD:
+            _tell(f"set aside: {bad.n - _SHOWN_BAD} more")
+    kb = _editable(opened)
+    (kb.put if update else kb.add)(*found)
+    kb.close()
+    click.echo(f"{bundle}: {len(found):,} entities {'put' if update else 'added'}", err=True)
+    return 1 if bad.n else 0
 
 
 @click.command("remove", short_help="Remove entities from a bundle's knowledge base.")
@@ -83,7 +108,7 @@ def remove(ids: tuple[str, ...], bundle: str) -> None:
     opened = open_bundle(bundle)
     with LiveKnowledgeBase.open_with(opened.path, opened.edits) as kb:
         kb.remove(*ids)
-    click.echo(f"{bundle}: {len(ids):,} entities removed", err=True)
+    click.echo(f"{bundle}: {len(set(ids)):,} entities removed", err=True)
 
 
 @click.command("compact", short_help="Make the edits part of the bundle.")
@@ -96,7 +121,64 @@ def compact(bundle: str) -> None:
     click.echo(f"{bundle}: {n_edits:,} edits are part of it now", err=True)
 
 
-def _opened(bundle: Bundle) -> LiveKnowledgeBase:
+def _read(
+    files: tuple[Path, ...],
+    formats: tuple[str, ...],
+    settings: Settings,
+    on_bad: OnBad,
+    *,
+    strict: bool,
+) -> list[Entity]:
+    """The entities that a build of these files has; tells what it leaves out."""
+    from entlink.kb.build import build_from
+    from entlink.kb.importers import guess_format, read_source
+    from entlink.kb.scratch import Source
+    from entlink.kb.store import KnowledgeBase
+
+    if len(formats) not in (0, 1, len(files)):
+        raise InputError(f"--format is given {len(formats)} times for {len(files)} files")
+    each = list(formats) * len(files) if formats else [guess_format(path) for path in files]
+    others = Counter[str]()
+    sources = [
+        Source(
+            _counted(read_source(path, format, settings, on_bad=on_bad), others),
+            name_types=format == "wikidata",
+            links_are_popularity=format == "wikipedia",
+        )
+        for path, format in zip(files, each, strict=False)  # one format may do for all files
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            report = build_from(
+                sources,
+                Path(folder),
+                on_bad=on_bad,
+                on_note=_refuse if strict else lambda text: _tell(f"mended: {text}"),
+            )
+        except InputError as error:
+            raise InputError(str(error).replace(folder, ", ".join(map(str, files)))) from None
+        with KnowledgeBase.open(Path(folder)) as kb:
+            found = [entity for batch in kb.iterate() for entity in batch]
+    for line in _summary(report, 0.0).splitlines()[1:]:
+        _tell(line)
+    for what, n in sorted(others.items()):
+        _tell(f"{n:,} {what} left out: only 'entlink kb build' takes them")
+    return found
+
+
+def _counted(records: Records, others: Counter[str]) -> Records:
+    """The records; counts those that are no part of any one entity."""
+    from entlink.kb.importers.records import Parent, Uses
+
+    for where, record in records:
+        if isinstance(record, Uses):
+            others["names with counted uses"] += 1
+        elif isinstance(record, Parent):
+            others["links between types"] += 1
+        yield where, record
+
+
+def _editable(bundle: Bundle) -> LiveKnowledgeBase:
     """The bundle's knowledge base with the model that reads entities, and nothing else."""
     from functools import partial
 

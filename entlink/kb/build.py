@@ -129,22 +129,26 @@ def build_from(
 
     As `build_kb`; and only entities of `types` (ids or names, and what is below them) are kept if
     any are named. `on_note` is told what was mended rather than set aside. With a `resume_key`
-    (which says what the sources are) a build that was killed is taken up where it stood. Links in
-    `mentions`, texts that an importer has written, are made to name the entities that they reach.
+    (which says what the sources are) a build that was killed or interrupted is taken up where it
+    stood, and what a `Told` that is `on_bad` or `on_note` had been told by then is told again.
+    Links in `mentions`, texts that an importer has written, are made to name the entities that
+    they reach.
     """
     wanted = read_ids(only) if only else None
     out.mkdir(parents=True, exist_ok=True)
     name = f".{FILE_NAME}.staging" if resume_key else f".{FILE_NAME}.{os.getpid()}.staging"
     staging = Staging(out / name, key=resume_key, wanted=wanted, on_bad=on_bad, on_note=on_note)
-    finished = False
+    keep = False
     try:
         staging.take(_watched(source, progress) for source in sources)
         report = _finish(
             staging, sources, out, relations, priors, types, any_case, progress, mentions
         )
-        finished = True
+    except KeyboardInterrupt:
+        keep = bool(resume_key)
+        raise
     finally:
-        staging.close(remove=finished or not resume_key)
+        staging.close(remove=not keep)
     if report.n_duplicates:
         first = list(report.duplicates[:5])
         logger.warning("%d ids appear twice, first kept: %s", report.n_duplicates, first)

@@ -103,6 +103,14 @@ class LiveKnowledgeBase(KnowledgeBase):
         """Rises with every edit: what was remembered of names before may be wrong."""
         return self.refresh().seq
 
+    @property
+    def last_edit(self) -> str:
+        """The number of the last edit and the log it stands in, "none" before the first."""
+        seq = self.refresh().seq
+        if not seq or self._overlay is None:
+            return "none"
+        return f"{seq} of log {self._overlay.meta().get('id')}"
+
     def __len__(self) -> int:
         return len(self.base) + self._edits.n_more
 
@@ -188,9 +196,12 @@ class LiveKnowledgeBase(KnowledgeBase):
         edits, key = self.refresh(), normalise(text)
         if not key:
             return []
+        hits = self.by_aliases([text])[text]
+        exact = self.by_rows([hit.row for hit in hits[:limit]])
         before = self.base.search(text, limit=limit + edits.n_gone)
         kept = [entity for entity in before if not edits.is_gone(entity.id)]
-        return [*edits.named(key), *kept][:limit]
+        longer = sorted([*kept, *edits.named(key)], key=_known_first)
+        return list({entity.id: entity for entity in (*exact, *longer)}.values())[:limit]
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -241,8 +252,8 @@ class LiveKnowledgeBase(KnowledgeBase):
             for entity in sound:
                 if known is not None and (entity.id in rows) != known:
                     what = "no entity" if known else "there is an entity"
-                    mend = "add" if known else "update"
-                    raise InputError(f"{self.path}: {what} {entity.id!r}; {mend} it instead")
+                    mend = "add it instead" if known else "update it instead (kb add --update)"
+                    raise InputError(f"{self.path}: {what} {entity.id!r}; {mend}")
             free = self._edits.next_row
             edits = [
                 Edit(free + n, rows.get(entity.id), entity, own)
@@ -290,12 +301,19 @@ def _other_base(overlay: Overlay, path: Path) -> BundleError:
     )
 
 
+def _known_first(entity: Entity) -> tuple[float, int, str]:
+    popularity = -np.inf if entity.popularity is None else entity.popularity
+    return -popularity, -entity.degree, entity.id
+
+
 def _sound(entity: Entity) -> Entity:
-    """The entity as a build would write it."""
+    """The entity as a build would write it; what is mended in it is told as a warning."""
     try:
-        entity, _ = checked(entity)
+        entity, mended = checked(entity)
     except Refused as error:
         raise InputError(str(error)) from None
+    if mended:
+        logger.warning("%r: %s", entity.id, "; ".join(mended))
     if entity.description is None:
         description, _ = compose(entity, ())
         return replace(entity, description=description)

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,8 @@ class Overlay:
     def __init__(self, folder: Path, base: str) -> None:
         self.path = folder / FILE_NAME
         self.base = base  # digest of the knowledge base that is edited
-        self._connections: dict[tuple[int, int], sqlite3.Connection] = {}
+        self._connections: dict[tuple[int, int], sqlite3.Connection] = {}  # that write
+        self._readers: dict[tuple[int, int], sqlite3.Connection] = {}
 
     def exists(self) -> bool:
         """Whether anybody has edited yet."""
@@ -71,8 +72,8 @@ class Overlay:
         """The number of the last edit, 0 before the first; takes microseconds."""
         if not self.exists():
             return 0
-        ((last,),) = self._read("SELECT coalesce(max(seq), 0) FROM edits")
-        return int(str(last))
+        rows = self._read("SELECT coalesce(max(seq), 0) FROM edits")
+        return int(str(rows[0][0])) if rows else 0
 
     def after(self, seq: int) -> list[tuple[int, Edit]]:
         """The edits behind number `seq`, each with its own number, in order."""
@@ -88,16 +89,21 @@ class Overlay:
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
         except (sqlite3.Error, OSError) as error:
-            raise BundleError(
-                f"{self.path}: cannot be written ({error}); is another process writing, or is the "
-                "folder read-only?"
-            ) from None
+            raise self._unwritable(error) from None
         try:
             yield connection
-        except BaseException:
+            connection.commit()
+        except BaseException as error:
             connection.rollback()
+            if isinstance(error, sqlite3.Error):  # the disk is full, or it may only be read
+                raise self._unwritable(error) from None
             raise
-        connection.commit()
+
+    def _unwritable(self, error: Exception) -> BundleError:
+        return BundleError(
+            f"{self.path}: cannot be written ({error}); is another process writing, is it "
+            "read-only to you, or is the disk full?"
+        )
 
     def append(self, connection: sqlite3.Connection, edits: Sequence[Edit]) -> None:
         """Write edits within a transaction."""
@@ -121,8 +127,9 @@ class Overlay:
 
     def close(self) -> None:
         """Close this process's connections; a later call opens new ones."""
-        for key in [key for key in self._connections if key[0] == os.getpid()]:
-            self._connections.pop(key).close()
+        for connections in (self._readers, self._connections):
+            for key in [key for key in connections if key[0] == os.getpid()]:
+                connections.pop(key).close()
 
     def _connection(self) -> sqlite3.Connection:
         key = (os.getpid(), threading.get_ident())  # never use a connection made before a fork
@@ -145,13 +152,52 @@ class Overlay:
         return connection
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """Rows of the log, which is not written to; none of a log that is just being made."""
         try:
-            return self._connection().execute(sql, tuple(values)).fetchall()
+            try:
+                return self._reader().execute(sql, tuple(values)).fetchall()
+            except sqlite3.OperationalError:
+                if not self._is_still():
+                    raise
+                with closing(self._opened("mode=ro&immutable=1")) as connection:
+                    return connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise BundleError(
+                f"{self.path}: cannot be read ({error}); you need the right to read it and the "
+                "files -wal and -shm beside it"
+            ) from None
         except sqlite3.Error as error:
             raise BundleError(
                 f"{self.path}: cannot be read ({error}); restore it from a copy, or move its folder"
                 " away to go on without the edits"
             ) from None
+
+    def _reader(self) -> sqlite3.Connection:
+        """What this thread reads with: if it writes, the same, which sees what is not done yet."""
+        key = (os.getpid(), threading.get_ident())
+        if key in self._connections:
+            return self._connections[key]
+        if key not in self._readers:
+            self._readers[key] = self._opened("mode=ro")
+        return self._readers[key]
+
+    def _opened(self, how: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?{how}",
+            uri=True,
+            timeout=_WAIT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _is_still(self) -> bool:
+        """Whether all edits are in the one file, where no file of SQLite's can be put beside it."""
+        with suppress(FileNotFoundError):
+            if self.path.with_name(f"{FILE_NAME}-wal").stat().st_size:
+                return False
+        return not os.access(self.path.parent, os.W_OK)
 
 
 def _is_made(connection: sqlite3.Connection) -> bool:

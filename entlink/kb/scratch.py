@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from entlink.errors import InputError
-from entlink.kb.importers.records import Located
+from entlink.kb.importers.records import Located, OnBad
 
 KEPT, NOT_WANTED, NAME_ONLY, OF_OTHER_TYPE = range(4)  # states of an entity
 
@@ -51,6 +51,31 @@ class Counts:
     n_mended: int = 0
     skipped: Counter[str] = field(default_factory=Counter)  # by reason; not among n_records
     duplicates: list[str] = field(default_factory=list)  # the first few ids
+
+
+class Told:
+    """Remarks of one kind: all are counted, the first are passed on and kept for a later run."""
+
+    def __init__(self, tell: OnBad, *, most: int = 10) -> None:
+        self.n = 0
+        self.first: list[str] = []
+        self.muted = False  # while what an earlier run has read is read again
+        self._tell = tell
+        self._most = most
+
+    def __call__(self, message: str) -> None:
+        if self.muted:
+            return
+        self.n += 1
+        if len(self.first) < self._most:
+            self.first.append(message)
+            self._tell(message)
+
+    def resume(self, n: int, first: list[str]) -> None:
+        """Begin with what an earlier run was told, and say it again."""
+        self.n, self.first = n, first
+        for message in first:
+            self._tell(message)
 
 
 def open_scratch(path: Path, key: str) -> sqlite3.Connection:

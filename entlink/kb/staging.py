@@ -35,6 +35,7 @@ from entlink.kb.scratch import (
     OF_OTHER_TYPE,
     Counts,
     Source,
+    Told,
     open_scratch,
     read_progress,
     remove_scratch,
@@ -63,6 +64,7 @@ class Staging:
         self._wanted = wanted
         self.on_bad = on_bad
         self.on_note = on_note
+        self._told = [t for t in (on_bad, on_note) if isinstance(t, Told)]
         self._uses: dict[tuple[str, str], int] = {}
         self._follow = False  # whether ids may be redirected to entities of an earlier source
         self.connection = open_scratch(path, key)
@@ -79,6 +81,8 @@ class Staging:
         """Set down all records of all sources, behind those that an earlier run has set down."""
         state = orjson.loads(read_progress(self.connection, "state") or "{}")
         at_source, at_record = state.pop("source", 0), state.pop("record", 0)
+        for told, before in zip(self._told, state.pop("told", ()), strict=False):
+            told.resume(*before)
         if state:
             self.counts = Counts(**state | {"skipped": Counter(state["skipped"])})
         for number, source in enumerate(sources):
@@ -88,13 +92,21 @@ class Staging:
             self._follow = found is not None and number > 0
             n_before = at_record if number == at_source else 0
             n_read = 0
+            self._mute(n_before > 0)
             for n_read, (where, record) in enumerate(source.records, start=1):
-                if n_read > n_before:
+                if n_read == n_before:
+                    self._mute(False)
+                elif n_read > n_before:
                     self._add(where, record, number, source)
                     if n_read % _COMMIT_EVERY == 0:
                         self._commit(number, n_read)
+            self._mute(False)
             self._commit(number + 1, 0)
         self._rewind()
+
+    def _mute(self, muted: bool) -> None:
+        for told in self._told:
+            told.muted = muted
 
     def _rewind(self) -> None:
         """Undo what an earlier run has added behind its sources, when it had begun to join."""
@@ -114,7 +126,8 @@ class Staging:
     def _commit(self, source: int, record: int) -> None:
         self.flush()
         counts = {name: getattr(self.counts, name) for name in Counts.__slots__}
-        state = {**counts, "skipped": dict(self.counts.skipped), "source": source}
+        told = [[told.n, told.first] for told in self._told]
+        state = {**counts, "skipped": dict(self.counts.skipped), "source": source, "told": told}
         write_progress(self.connection, "state", orjson.dumps(state | {"record": record}).decode())
         self.connection.commit()
 

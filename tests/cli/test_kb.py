@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from entlink.bundle import open_bundle
 from entlink.cli.app import run
+from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
+from tests import tiny
 
 RIVER = {"id": "R", "name": "Ister", "aliases": ["Danuvius"], "type_names": ["river"]}
 TOWN = {"id": "T", "name": "Istros", "description": "a town of ours", "popularity": 1.5}
@@ -212,3 +216,110 @@ def test_what_is_mended_is_told_and_no_fault(
     assert f"mended: {path}:1: 'a': control characters removed" in told
     assert f"set aside: {path}:2: id 'a' has come before ({path}:1)" in told
     assert "2 records mended" in told and "1 records left out: their id had come before" in told
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_bundle(tmp_path_factory.mktemp("bundles") / "tiny").path
+
+
+@pytest.fixture
+def bundle(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(original, tmp_path / "mine"))
+
+
+def added(bundle: Path) -> dict[str, tuple[str, ...]]:
+    """The names of the entities that were added."""
+    opened = open_bundle(bundle)
+    with LiveKnowledgeBase.open_with(opened.path, opened.edits) as kb:
+        assert isinstance(kb, LiveKnowledgeBase)
+        return {entity.id: (entity.name, *entity.aliases) for entity in kb.refresh().added()}
+
+
+MEDCAT = "cui,name,name_status\nM1,Zorv,A\nM1,Zorvex,P\nM2,Quorl,P\n"
+PLAIN = ["--format", "csv", "--no-header", "--delimiter", "!", "--encoding", "cp1252"]
+PLAIN += ["--columns", "id=1,name=2"]
+OBO = """[Term]
+id: D:1
+name: corn flu
+is_a: D:0
+
+[Term]
+id: D:2
+is_obsolete: true
+replaced_by: D:1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "expected"),
+    [
+        ("t.csv", MEDCAT, [], {"M1": ("Zorvex", "Zorv"), "M2": ("Quorl",)}),
+        ("t.obo", OBO, [], {"D:1": ("corn flu",)}),
+        ("t.txt", "a!Möwe\n", PLAIN, {"a": ("Möwe",)}),
+    ],
+)
+def test_add_reads_as_build_does(
+    name: str, text: str, options: list[str], expected: dict[str, tuple[str, ...]], bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    Path(name).write_text(text, encoding="cp1252")
+    assert run(["kb", "add", name, *options, "--bundle", str(bundle)]) == 0
+    assert added(bundle) == expected
+    told = capsys.readouterr().err
+    assert f"{len(expected)} entities added" in told
+    assert ("1 links between types left out" in told) == (name == "t.obo")
+
+
+def test_add_sets_bad_lines_aside(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ['{"id": "n1", "name": "Zorvex"}', '{"id": "n2"}', '{"id": "n3", "name": "Quorl"}']
+    Path("e.jsonl").write_text("\n".join(lines))
+    add = ["kb", "add", "e.jsonl", "--bundle", str(bundle)]
+    assert run([*add, "--strict"]) == 2
+    assert not added(bundle)
+    assert run(add) == 1
+    assert added(bundle) == {"n1": ("Zorvex",), "n3": ("Quorl",)}
+    told = capsys.readouterr().err
+    assert "set aside: e.jsonl:2: 'name' is None" in told and "2 entities added" in told
+    Path("e.jsonl").write_text("\n".join(lines).replace('"n2"', '"n2", "name": "Merl"'))
+    assert run(add) == 2  # whole, but for what is there already
+    assert "there is an entity 'n1'; update it instead (kb add --update)" in capsys.readouterr().err
+    assert "n2" not in added(bundle)
+    assert run([*add, "--update"]) == 0
+    assert set(added(bundle)) == {"n1", "n2", "n3"}
+
+
+def test_add_is_all_or_nothing(bundle: Path) -> None:
+    rows = [{"id": f"n{n}", "name": f"Zorvex {n}"} for n in range(1500)]
+    rows.append({"id": "Q1", "name": "there already"})
+    Path("e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["kb", "add", "e.jsonl", "--bundle", str(bundle)]) == 2
+    assert not added(bundle)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["e.jsonl", "--alias", "x"], "go with --id, not FILEs"),
+        (["e.jsonl", "--id", "x"], "not both"),
+        (["e.jsonl", "--format", "jsonl", "--format", "csv"], "given 2 times for 1 files"),
+        (["none.jsonl"], "none.jsonl: no entity is left"),
+        (["no-ids.csv"], "no column of ids"),
+        (["absent.csv"], "absent.csv: no such file"),
+    ],
+)
+def test_what_add_refuses(
+    args: list[str], message: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("e.jsonl").write_text('{"id": "n1", "name": "Zorvex"}\n')
+    Path("none.jsonl").write_text("")
+    Path("no-ids.csv").write_text("name,description\nZorvex,bird\n")
+    assert run(["kb", "add", *args, "--bundle", str(bundle)]) == 2
+    assert message in capsys.readouterr().err
+    assert not added(bundle)
+
+
+def test_removed_twice_is_removed_once(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["kb", "remove", "Q5", "Q5", "--bundle", str(bundle)]) == 0
+    assert "1 entities removed" in capsys.readouterr().err

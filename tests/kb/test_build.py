@@ -9,13 +9,16 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from entlink.cli.app import run
 from entlink.errors import InputError
+from entlink.kb import staging
 from entlink.kb.build import BuildReport, build_from
 from entlink.kb.importers import read_source
 from entlink.kb.importers.records import (
@@ -32,7 +35,7 @@ from entlink.kb.importers.records import (
 )
 from entlink.kb.importers.settings import Settings
 from entlink.kb.merge import dumps, loads, merged
-from entlink.kb.scratch import Source
+from entlink.kb.scratch import Source, Told
 from entlink.kb.store import AliasHit, KnowledgeBase
 from entlink.records import Entity
 
@@ -288,6 +291,82 @@ def test_a_build_that_was_killed_goes_on(tmp_path: Path) -> None:
     files = [(tmp_path / name / "kb.sqlite").read_bytes() for name in ("killed", "anew")]
     assert files[0] == files[1]
     assert not left.exists()
+
+
+@pytest.mark.parametrize(("stop", "kept"), [(KeyboardInterrupt, True), (InputError, False)])
+def test_what_an_interrupted_build_was_told_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], kept: bool
+) -> None:
+    monkeypatch.setattr(staging, "_COMMIT_EVERY", 10)
+
+    def build(stop: type[BaseException] | None) -> tuple[BuildReport, list[str], int]:
+        shown: list[str] = []
+        bad = Told(shown.append, most=3)
+
+        def records() -> Iterator[Located]:
+            for n in range(50):
+                if n % 7 == 0:
+                    bad(f"file:{n}: not a record")  # as an importer does
+                if n == 38 and stop:
+                    raise stop
+                yield f"file:{n}", Entity(f"E{n}", "" if n % 9 == 0 else f"name {n}")
+
+        first = source(Entity("F1", ""), Entity("F2", "first"))
+        sources = [first, Source(records())]
+        return build_from(sources, tmp_path, resume_key="same", on_bad=bad), shown, bad.n
+
+    with pytest.raises(stop):
+        build(stop)
+    assert (tmp_path / ".kb.sqlite.staging").exists() == kept
+    report, shown, n_bad = build(None)
+    assert n_bad == 1 + 8 + 6
+    assert len(shown) == 3 and shown[0].startswith("file:1: ")
+    assert (report.n_refused, report.n_entities) == (7, 45)
+    assert not (tmp_path / ".kb.sqlite.staging").exists()
+
+
+def told_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], *args: str | Path
+) -> tuple[int, str]:
+    code = run(["kb", "build", *map(str, args)])
+    return code, capsys.readouterr().err
+
+
+def test_a_build_that_failed_is_begun_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "r.csv", tmp_path / "kb"
+    table.write_text("id,name,type\na,A,fruit\nb,,fruit\n", encoding="utf-8")
+    code, told = told_on_the_command_line(capsys, table, "--types", "friut", "--out", out)
+    assert code == 2 and "no entity is left" in told
+    code, told = told_on_the_command_line(capsys, table, "--types", "fruit", "--out", out)
+    assert code == 1 and "r.csv:3: 'name' is empty" in told
+
+
+def test_rows_of_two_tables_do_not_meet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = [tmp_path / folder / name for folder, name in (("x", "a.csv"), ("x", "b.csv"))]
+    tables.append(tmp_path / "y" / "b.csv")
+    for table, name in zip(tables, ("Apple", "Zebra", "Pear"), strict=True):
+        table.parent.mkdir(exist_ok=True)
+        table.write_text(f"name\n{name}\n", encoding="utf-8")
+    assert told_on_the_command_line(capsys, *tables, "--out", tmp_path)[0] == 0
+    with KnowledgeBase.open(tmp_path) as kb:
+        found = {e.id: e.name for batch in kb.iterate() for e in batch}
+    assert found == {"a.csv:1": "Apple", f"{tables[1]}:1": "Zebra", f"{tables[2]}:1": "Pear"}
+
+
+def test_mentions_of_one_dump(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, dump, out = tmp_path / "e.jsonl", tmp_path / "w.xml", tmp_path / "kb"
+    lines.write_text('{"id": "a", "name": "A"}\n', encoding="utf-8")
+    dump.write_text("<mediawiki></mediawiki>", encoding="utf-8")
+    for sources in ((lines,), (dump, lines, dump)):
+        more = ("--mentions", tmp_path / "m.jsonl", "--out", out)
+        code, told = told_on_the_command_line(capsys, *sources, *more)
+        assert code == 2 and "--mentions writes the paragraphs of one Wikipedia dump" in told
+    more = ("--mentions", tmp_path / "absent" / "m.jsonl", "--out", out)
+    code, told = told_on_the_command_line(capsys, dump, *more)
+    assert code == 2 and "no such folder to write into" in told
+    assert not out.exists()
 
 
 def test_two_builds_into_one_folder(tmp_path: Path) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +145,70 @@ def test_damaged_edits(folder: Path) -> None:
     (folder / "kb.edits" / FILE_NAME).write_bytes(b"no database at all" * 100)
     with pytest.raises(BundleError, match="cannot be read"):
         opened(folder)
+
+
+@contextmanager
+def nobody(path: Path) -> Iterator[Path]:
+    """A copy of a folder, which this process may read, and as long as the block lasts no more."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)  # those above a test's own folder are closed to others
+        copy = Path(shutil.copytree(path, Path(place) / "copy"))
+        paths = [copy, *copy.rglob("*")]
+        for one in paths:
+            one.chmod(0o555 if one.is_dir() else 0o444)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.setresuid(65534, 65534, 0)
+        try:
+            yield copy
+        finally:
+            if is_root:
+                os.setresuid(0, 0, 0)
+            for one in paths:
+                one.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are those of POSIX")
+@pytest.mark.parametrize("is_open", [False, True])
+def test_who_may_only_read(is_open: bool, folder: Path) -> None:
+    kb = opened(folder)
+    kb.add(Entity("N1", "Nova"))
+    expected = everything(kb)
+    if not is_open:  # SQLite leaves one file, and without the right to write no other can be made
+        kb.close()
+    assert (folder / "kb.edits" / f"{FILE_NAME}-wal").exists() is is_open
+    with nobody(folder) as copy:
+        reader = opened(copy)
+        assert everything(reader) == expected
+        assert [e.id for e in reader.search("nova")] == ["N1"]
+        with pytest.raises(BundleError, match="cannot be written"):
+            reader.remove("N1")
+        reader.close()
+
+
+def test_a_log_that_its_maker_did_not_finish(folder: Path) -> None:
+    (folder / "kb.edits").mkdir()
+    (folder / "kb.edits" / FILE_NAME).touch()
+    kb = opened(folder)
+    assert everything(kb) == {e.id: e for e in BASE}
+    assert not (folder / "kb.edits" / FILE_NAME).stat().st_size  # who reads, writes nothing
+    kb.add(Entity("N1", "Nova"))
+    assert opened(folder).by_id("N1") is not None
+
+
+def test_a_search_finds_whole_names_first(folder: Path) -> None:
+    kb = opened(folder)
+    kb.add(Entity("A1", "Rome Hotel"), Entity("A2", "Romulus", popularity=9.0))
+    assert [e.id for e in kb.search("rome", limit=2)] == ["E1", "E2"]
+    assert [e.id for e in kb.search("rome")] == ["E1", "E2", "A1"]
+    assert [e.id for e in kb.search("rom", limit=2)] == ["A2", "E1"]
+    kb.update(replace(BASE[1], name="Rome in Georgia"))
+    assert [e.id for e in kb.search("rome")] == ["E1", "E2", "A1"]
+
+
+def test_what_is_mended_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    opened(folder).add(Entity("N1", "Nova", description="x" * 1_000_001))
+    assert "'N1': description of 1,000,001 characters cut to 10,000" in caplog.text
 
 
 def test_pickled_it_is_opened_again(folder: Path) -> None:

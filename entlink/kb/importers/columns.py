@@ -27,7 +27,12 @@ _EXACT = {
     "uses": "uses views pageviews inlinks frequency freq sales",
 }
 _BY_NAME = {word: field for field, words in _EXACT.items() for word in words.split()}
-_BY_ENDING = (("id", "id"), ("code", "id"), ("name", "name"), ("title", "name"))
+_BY_ENDING = (("id", "id"), ("code", "id"), ("name", "name"), ("title", "name"))  # last words
+_NO_IDS = frozenset(  # "country code": many rows share one
+    ("area", "country", "currency", "dial", "dialling", "dialing", "language", "locale", "post",
+     "postal", "region", "state", "zip")
+)  # fmt: skip
+_WORDS = re.compile(r"[A-Z]*[^\W_A-Z]+|[A-Z]+")  # "articleID", "article_id": article, id
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Columns:
 
     header: tuple[str, ...]
     fields: Mapping[str, tuple[int, ...]]
+    doubtful_id: bool = False  # the column of ids is told by the last word of its name alone
 
     @property
     def rest(self) -> tuple[int, ...]:
@@ -82,17 +88,25 @@ def choose_columns(
                 continue
             fields[field] = (*fields.get(field, ()), place)
             taken.add(place)
+    doubtful_id = False
     for ending, field in _BY_ENDING:
-        for place, word in enumerate(folded):
-            if field not in fields and place not in taken and word.endswith(ending):
+        for place, name in enumerate(names):
+            if field not in fields and place not in taken and _ends_in(name, ending):
                 fields[field] = (place,)
                 taken.add(place)
+                doubtful_id = doubtful_id or field == "id"
     if "name" not in fields:
         raise InputError(
             f"{where}: no column looks like a name among {', '.join(map(repr, names))}; "
             "say which, as in --columns id=COLUMN,name=COLUMN"
         )
-    return Columns(names, fields)
+    return Columns(names, fields, doubtful_id)
+
+
+def _ends_in(name: str, ending: str) -> bool:
+    """Whether this is the last of several words, and they are not those of a country code."""
+    words = [word.casefold() for word in _WORDS.findall(name)]
+    return len(words) > 1 and words[-1] == ending and _NO_IDS.isdisjoint(words)
 
 
 def parse_choice(text: str) -> dict[str, tuple[str, ...]]:

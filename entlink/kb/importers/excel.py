@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
         raise InputError(f"{path}: no such file; check the path")
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, openpyxl.utils.exceptions.InvalidFileException, KeyError) as error:
+    except Exception as error:  # whatever its parsers meet
         raise InputError(
             f"{path}: not an Excel workbook ({reason(error)}); save it as .xlsx or .csv"
         ) from None
@@ -36,16 +36,22 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
         if len(sheets) > 1:
             others = ", ".join(repr(sheet.title) for sheet in sheets[1:])
             settings.tell(f"{path}: sheet {sheets[0].title!r} is read, and not {others}")
-        yield from entities_of(path, _rows(path, sheets[0]), settings, on_bad)
+        yield from entities_of(path, partial(_rows, path, sheets[0]), settings, on_bad)
     finally:
         book.close()
 
 
-def _rows(path: Path, sheet: Any) -> Iterator[Row]:
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-        texts = [_text(cell) for cell in cells]
-        if any(texts):
-            yield f"{path}:{sheet.title}:{number}", texts
+def _rows(path: Path, sheet: Any, _: OnBad | None = None) -> Iterator[Row]:
+    where = f"{path}:{sheet.title}"
+    try:
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            texts = [_text(cell) for cell in cells]
+            if any(texts):
+                yield f"{where}:{number}", texts
+    except Exception as error:  # whatever its parsers meet
+        raise InputError(
+            f"{where}: a damaged Excel workbook ({reason(error)}); save it anew as .xlsx or .csv"
+        ) from None
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,9 @@ Bzip2 is slow to unpack, so that blocks of it are unpacked in a thread beside th
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
+import io
 import lzma
 import os
 import queue
@@ -57,9 +59,45 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 def packing(path: Path) -> str:
     """How a file is packed, by its first bytes: "gzip", "bzip2", "xz" or ""."""
+    must_be_file(path)
     with path.open("rb") as probe:
         start = probe.read(6)
     return next((kind for signature, kind in _PACKED if start.startswith(signature)), "")
+
+
+def must_be_file(path: Path) -> None:
+    """Refuse what is not there, and pipes and devices, whose first bytes can be read only once."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the path")
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: a pipe or device; write it to a file first and name that")
+
+
+def encoding_of(name: str) -> str:
+    """Python's own name of an encoding of texts; InputError if there is none of this name."""
+    try:
+        found = codecs.lookup(name).name
+        if found not in ("idna", "punycode") and "a".encode(found).decode(found) == "a":
+            return found
+    except (LookupError, ValueError):
+        pass
+    raise InputError(f"--encoding {name}: no such encoding of texts; try utf-8 or cp1252")
+
+
+def recoded(path: Path, encoding: str) -> Iterator[tuple[str, bytes]] | None:
+    """`read_lines` as UTF-8 of a UTF-16 or UTF-32 file, whose line ends show once it is decoded.
+
+    None for other encodings.
+    """
+    if not encoding.startswith(("utf-16", "utf-32")):
+        return None
+    data = b"".join(read_blocks(path))
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not {encoding} ({error}); save it as UTF-8") from None
+    lines = enumerate(io.StringIO(text, newline=""), start=1)
+    return ((f"{path}:{number}", line.encode()) for number, line in lines)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Entities come in our own shape or in that of another linker; their keys tell whi
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def read_ids(path: Path) -> frozenset[str]:
     ids: set[str] = set()
     for where, line in read_lines(path):
         try:
-            ids.add(line.decode("utf-8").strip())
+            ids.add(line.decode("utf-8-sig").strip())
         except UnicodeDecodeError:
             raise InputError(f"{where}: not UTF-8; save the file as UTF-8") from None
     return frozenset(ids - {""})
@@ -179,6 +180,7 @@ def read_objects(
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Each line's JSON object with "path:line", to be named in errors; blank lines are skipped."""
     for where, line in read_lines(path):
+        line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
         try:

@@ -51,18 +51,23 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
     """The terms of an OBO file; obsolete ones are skipped, but what replaces them is known."""
     for stanza in _stanzas(path, on_bad):
         id, name = _bare(stanza.first("id")), _bare(stanza.first("name"))
-        if stanza.kind == "Typedef" and id:
-            yield stanza.where, PropertyName(id, name.replace("_", " ") or id)
+        if stanza.kind == "Typedef":
+            if id:
+                yield stanza.where, PropertyName(id, name.replace("_", " ") or id)
+            else:
+                bad(f"{stanza.where}: a typedef without id; add 'id: ...'", on_bad)
         elif stanza.kind == "Term":
             if stanza.first("is_obsolete") == "true":
                 yield stanza.where, Skipped("obsolete")
-                for target in stanza.all("replaced_by"):
+                for target in filter(None, stanza.all("replaced_by")):
                     yield stanza.where, Redirect(id, _bare(target))
             elif id and name:
                 yield from _term(stanza, id, name, on_bad)
             else:
                 lacks = "name" if id else "id"
                 bad(f"{stanza.where}: a term without {lacks}; add '{lacks}: ...'", on_bad)
+        else:
+            yield stanza.where, Skipped(f"[{stanza.kind}], not [Term]")
 
 
 def _term(stanza: _Stanza, id: str, name: str, on_bad: OnBad | None) -> Iterator[Located]:
@@ -70,6 +75,9 @@ def _term(stanza: _Stanza, id: str, name: str, on_bad: OnBad | None) -> Iterator
     if None in synonyms:
         bad(f'{stanza.where}: {id}: a synonym without quotes; write synonym: "..."', on_bad)
     parents = [_with_comment(line) for line in stanza.all("is_a")]
+    if any(not parent for parent, _ in parents):
+        bad(f"{stanza.where}: {id}: an is_a without a term; write is_a: ID", on_bad)
+        parents = [(parent, comment) for parent, comment in parents if parent]
     extra = {"xref": [_bare(line) for line in stanza.all("xref")]} if stanza.all("xref") else {}
     yield (
         stanza.where,
@@ -85,7 +93,7 @@ def _term(stanza: _Stanza, id: str, name: str, on_bad: OnBad | None) -> Iterator
     )
     for parent, _ in parents:
         yield stanza.where, Parent(id, parent)
-    for other in stanza.all("alt_id"):
+    for other in filter(None, stanza.all("alt_id")):
         yield stanza.where, Redirect(_bare(other), id)
     for line in stanza.all("relationship"):
         words = _bare(line).split()
@@ -141,4 +149,4 @@ def _bare(value: str) -> str:
 def _with_comment(value: str) -> tuple[str, str]:
     """An id and the name that stands as a comment behind it, "" if none does."""
     _, _, comment = value.partition(" ! ")
-    return _bare(value), comment.strip()
+    return "" if value.startswith("!") else _bare(value), comment.strip()

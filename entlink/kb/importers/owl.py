@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from entlink.errors import InputError, reason
 from entlink.kb.importers import needs
+from entlink.kb.importers.files import read_blocks
 from entlink.kb.importers.records import (
     Located,
     OnBad,
@@ -31,11 +34,14 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
         raise needs("pronto", "OWL files") from None
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
+    _refuse_other_json(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on every oddity of style
         try:
             ontology = pronto.ontology.Ontology(str(path), import_depth=0)
-        except Exception as error:  # whatever its parsers meet
+        except BaseException as error:  # whatever its parsers meet; those in Rust panic
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise InputError(
                 f"{path}: not an ontology that pronto can read ({reason(error)}); "
                 "SKOS and other RDF is read by --format skos"
@@ -50,6 +56,18 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
                 bad(f"{where}: a class without a label; give it an rdfs:label", on_bad)
             else:
                 yield from _term(where, term)
+
+
+def _refuse_other_json(path: Path) -> None:
+    """Refuse JSON that holds no graphs, at which pronto's reader would panic."""
+    data = b"".join(read_blocks(path)).lstrip() if ".json" in path.suffixes else b""
+    if data.startswith(b"{"):
+        try:
+            graphs = orjson.loads(data).get("graphs")
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path}: not JSON ({reason(error)}); fetch it again") from None
+        if not graphs:
+            raise InputError(f"{path}: JSON, but no OBO graphs in it; is it an ontology?")
 
 
 def _term(where: str, term: Any) -> Iterator[Located]:

@@ -18,6 +18,7 @@ class Settings:
     header: bool = True  # tables: the first row names the columns
     delimiter: str | None = None  # tables; None: told from the file
     encoding: str | None = None  # tables; None: UTF-8, or UTF-16 where its mark says so
+    row_ids: str | None = ""  # tables without ids: put before a row's number; None: an error
     language: str = "en"  # of names and descriptions, where a source has several
     min_sitelinks: int = 0  # Wikidata: articles about the item, in all languages
     mentions: Path | None = None  # Wikipedia: where to write paragraphs with their links

@@ -21,6 +21,7 @@ from entlink.kb.importers.settings import DEFAULT, Settings
 from entlink.records import Entity
 
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
+_XL = "http://www.w3.org/2008/05/skos-xl#"
 _RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 _SCHEMA = ("http://schema.org/", "https://schema.org/")
 _DC = "http://purl.org/dc/terms/"
@@ -28,6 +29,7 @@ _TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 _LABELS = (f"{_SKOS}prefLabel", f"{_RDFS}label", *(f"{s}name" for s in _SCHEMA),
            "http://xmlns.com/foaf/0.1/name")  # fmt: skip
 _ALIASES = (f"{_SKOS}altLabel", f"{_SKOS}hiddenLabel", *(f"{s}alternateName" for s in _SCHEMA))
+_NAMELESS = (*_ALIASES, f"{_SKOS}notation", f"{_XL}prefLabel", f"{_XL}altLabel")
 _TEXTS = (f"{_SKOS}definition", f"{_SKOS}scopeNote", f"{_DC}description", f"{_RDFS}comment",
           *(f"{s}description" for s in _SCHEMA))  # fmt: skip
 _BROADER = (f"{_SKOS}broader", f"{_SKOS}broadMatch", f"{_RDFS}subClassOf")
@@ -41,7 +43,10 @@ _SYNTAX = {".ttl": "turtle", ".nt": "nt", ".rdf": "xml", ".xml": "xml", ".owl": 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
     """Every subject that has a label in the chosen language or in none, by address."""
     graph = _graph(path)
-    subjects = {s for label in _LABELS for s in graph.subjects(_uri(label))}
+    labelled = {s for label in _LABELS for s in graph.subjects(_uri(label))}
+    named_elsewhere = {s for p in _NAMELESS for s in graph.subjects(_uri(p))}
+    concepts = set(graph.subjects(_uri(_TYPE), _uri(f"{_SKOS}Concept")))
+    subjects = labelled | named_elsewhere | concepts
     if not subjects:
         raise InputError(
             f"{path}: nothing in it has a label (skos:prefLabel, rdfs:label, schema:name); "
@@ -49,11 +54,13 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
         )
     for subject in sorted(subjects, key=str):
         where = f"{path}: {subject}"
-        name = _literals(graph, subject, _LABELS, settings.language)
-        if not name:
+        names = _names(graph, subject, _LABELS, "prefLabel", settings.language)
+        if names:
+            yield from _concept(graph, subject, where, names, settings.language)
+        elif subject in labelled or graph.value(subject, _uri(f"{_XL}prefLabel")) is not None:
             yield where, Skipped(f"no name in {settings.language!r}", str(subject))
-            continue
-        yield from _concept(graph, subject, where, name, settings.language)
+        else:
+            yield where, Skipped("no label (skos:prefLabel, rdfs:label)", str(subject))
 
 
 def _concept(
@@ -64,7 +71,7 @@ def _concept(
     kinds = [str(o) for o in graph.objects(subject, _uri(_TYPE)) if str(o) not in _NO_TYPES]
     types = sorted({*broader, *kinds})
     type_names = (_literals(graph, _uri(kind), _LABELS, language) for kind in types)
-    aliases = (*names[1:], *_literals(graph, subject, _ALIASES, language))
+    aliases = (*names[1:], *_names(graph, subject, _ALIASES, "altLabel", language))
     texts = _literals(graph, subject, _TEXTS, language)
     yield (
         where,
@@ -82,6 +89,16 @@ def _concept(
     for other in sorted(str(o) for o in graph.objects(subject, _uri(_RELATED))):
         if id < other:  # it is said of both ends
             yield where, Relation(id, "related", "related to", other)
+
+
+def _names(
+    graph: Any, subject: Any, properties: Sequence[str], xl: str, language: str
+) -> list[str]:
+    """Its labels as texts, and behind them those that SKOS-XL makes things of their own."""
+    nodes = sorted(graph.objects(subject, _uri(f"{_XL}{xl}")), key=str)
+    texts = [_literals(graph, node, (f"{_XL}literalForm",), language) for node in nodes]
+    more = (text for its in texts for text in its)
+    return list(dict.fromkeys((*_literals(graph, subject, properties, language), *more)))
 
 
 def _literals(graph: Any, subject: Any, properties: Sequence[str], language: str) -> list[str]:

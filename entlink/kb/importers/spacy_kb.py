@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
     longest), and its id where it has no alias.
     """
     kb = _open(path)
+    try:
+        yield from _records(path, kb)
+    except (KeyError, ValueError, OverflowError) as error:  # a number that means none of its texts
+        raise _damaged(path, error) from None
+
+
+def _records(path: Path, kb: Any) -> Records:
     names: dict[str, list[tuple[float, str]]] = defaultdict(list)
     uses: dict[str, dict[str, int]] = {}
     for alias in sorted(kb.get_alias_strings()):
@@ -51,11 +59,46 @@ def _open(path: Path) -> Any:
             f"{path}: not a folder of spaCy's InMemoryLookupKB; name the one that its to_disk() "
             "wrote (in a pipeline: entity_linker/kb)"
         )
+    try:
+        _check((path / "contents").read_bytes())
+    except (struct.error, ValueError, OSError) as error:
+        raise _damaged(path, error) from None
     kb = InMemoryLookupKB(Vocab(), entity_vector_length=1)
     try:
         kb.from_disk(path)
     except Exception as error:  # whatever its own reader meets
-        raise InputError(
-            f"{path}: not a readable InMemoryLookupKB ({reason(error)}); write it again"
-        ) from None
+        raise _damaged(path, error) from None
     return kb
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable InMemoryLookupKB ({reason(error)}); write it again")
+
+
+def _check(data: bytes) -> None:
+    """Raise ValueError or struct.error where lengths or places do not fit: spaCy trusts them.
+
+    The file is: numbers of entities and of a vector's elements; vectors; a hash, a frequency and
+    the place of a vector for each entity; a number of aliases; for each a hash and a number of
+    candidates, and for each of those the place of an entity, from 1, and a probability.
+    """
+    n_entities, n_elements = struct.unpack_from("=qq", data)
+    entries = 16 + 4 * n_entities * n_elements
+    at = entries + 16 * n_entities
+    if not 0 <= n_entities <= len(data) or n_elements < 0 or at + 8 > len(data):
+        raise ValueError(f"'contents' has {len(data):,} bytes, too few for its entities")
+    for _, frequency, vector in struct.iter_unpack("=Qfi", data[entries:at]):
+        if not math.isfinite(frequency) or not 0 <= vector < n_entities:
+            raise ValueError("'contents' holds a frequency or a place that cannot be")
+    (n_aliases,) = struct.unpack_from("=q", data, at)
+    at += 8
+    for _ in range(n_aliases):
+        _, n_candidates = struct.unpack_from("=Qq", data, at)
+        at, start = at + 16 + 12 * n_candidates, at + 16
+        if n_candidates < 0 or at > len(data):
+            raise ValueError("'contents' ends before its aliases do")
+        for place, share in struct.iter_unpack("=qf", data[start:at]):
+            if not 1 <= place <= n_entities or not 0 <= share <= 1.001:
+                raise ValueError("'contents' holds a candidate or a probability that cannot be")
+    if n_aliases < 0 or at != len(data):
+        raise ValueError(f"'contents' has {len(data) - at:,} bytes more than it says")

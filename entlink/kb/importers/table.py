@@ -6,11 +6,12 @@ several rows, and its preferred name is the one with status P.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import orjson
 
 from entlink.errors import InputError
 from entlink.kb.importers.columns import Columns, choose_columns
-from entlink.kb.importers.files import read_lines
+from entlink.kb.importers.files import encoding_of, read_lines, recoded
 from entlink.kb.importers.records import Located, OnBad, PartOf, Records, bad
 from entlink.kb.importers.settings import DEFAULT, Settings
 from entlink.records import Entity
@@ -29,37 +30,72 @@ _PEEKED = 20  # lines by which the separator is told
 _LONGEST_ROW = 1000  # lines; a quote that is never closed would swallow the rest of the file
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
+_LOOKED = 100_000  # rows in which a doubtful column of ids must not say the same twice
+
 Row = tuple[str, list[str]]  # ("path:line", cells)
 
 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
     """The entities of a table, a row each. Bad rows raise InputError or are told to `on_bad`."""
-    yield from entities_of(path, _rows(path, settings, on_bad), settings, on_bad)
+    yield from entities_of(path, partial(_rows, path, settings), settings, on_bad)
 
 
 def entities_of(
-    path: Path, rows: Iterator[Row], settings: Settings, on_bad: OnBad | None
+    path: Path,
+    rows_of: Callable[[OnBad | None], Iterator[Row]],
+    settings: Settings,
+    on_bad: OnBad | None,
 ) -> Records:
-    """The entities of rows of cells, the first of which names the columns."""
+    """The entities of rows of cells, the first of which names the columns.
+
+    `rows_of` gives them from the first on, and tells of bad ones.
+    """
+    rows = rows_of(on_bad)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path}: no rows in it; is it the right file?")
     where, cells = first
     header = cells if settings.header else [f"column {n}" for n in range(1, len(cells) + 1)]
     columns = choose_columns(where, header, settings.columns)
+    several = _status_column(columns)
+    if columns.doubtful_id and several is None:
+        columns = _without_repeated_id(path, columns, rows_of, settings)
     settings.tell(f"{path}: columns: {columns}")
+    if settings.row_ids is None and "id" not in columns.fields:
+        raise InputError(f"{where}: no column of ids; say which, as in --columns id=COLUMN")
     if not settings.header:
         rows = _prepend(first, rows)
-    several = _status_column(columns)
     for number, (where, cells) in enumerate(rows, start=1):
         if not any(cell.strip() for cell in cells):
             continue
         try:
-            entity = _entity(columns, cells, number)
+            entity = _entity(columns, cells, f"{settings.row_ids or ''}{number}")
         except ValueError as error:
             bad(f"{where}: {error}", on_bad)
             continue
         yield _located(where, entity, cells, several)
+
+
+def _without_repeated_id(
+    path: Path,
+    columns: Columns,
+    rows_of: Callable[[OnBad | None], Iterator[Row]],
+    settings: Settings,
+) -> Columns:
+    """The columns as they are if the first rows all have ids of their own, else without the id."""
+    (place,) = columns.fields["id"]
+    seen: set[str] = set()
+    for _, cells in islice(rows_of(lambda _: None), int(settings.header), _LOOKED):
+        id = cells[place].strip() if place < len(cells) else ""
+        if id in seen:
+            settings.tell(
+                f"{path}: column {columns.header[place]!r} says {id!r} twice, so the rows are "
+                f"numbered; if it is the id, say --columns id={columns.header[place]}"
+            )
+            fields = {field: its for field, its in columns.fields.items() if field != "id"}
+            return replace(columns, fields=fields, doubtful_id=False)
+        seen.update([id] if id else ())
+    return columns
 
 
 def _located(where: str, entity: Entity, cells: Sequence[str], several: int | None) -> Located:
@@ -74,7 +110,7 @@ def _status_column(columns: Columns) -> int | None:
     return columns.header.index("name_status") if "name_status" in columns.header else None
 
 
-def _entity(columns: Columns, cells: Sequence[str], number: int) -> Entity:
+def _entity(columns: Columns, cells: Sequence[str], row_id: str) -> Entity:
     if len(cells) > len(columns.header) and any(c.strip() for c in cells[len(columns.header) :]):
         raise ValueError(
             f"{len(cells)} cells in a table of {len(columns.header)} columns; "
@@ -86,7 +122,7 @@ def _entity(columns: Columns, cells: Sequence[str], number: int) -> Entity:
     }
     names = split_cell(" ".join(values["name"])) if "name_status" in columns.header else ()
     name, *more = names or (" ".join(values["name"]),)
-    id = " ".join(values.get("id", [str(number)]))
+    id = " ".join(values.get("id", [row_id]))
     if not name or not id:
         raise ValueError(f"{'name' if not name else 'id'!r} is empty; fill the cell")
     types = tuple(item for cell in values.get("types", ()) for item in split_cell(cell))
@@ -138,6 +174,8 @@ def _rows(path: Path, settings: Settings, on_bad: OnBad | None) -> Iterator[Row]
     lines = _Lines(path, settings.encoding)
     start = lines.peek()
     delimiter = settings.delimiter or _delimiter(path, start)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise InputError(f"--delimiter {delimiter!r}: not one character that can divide cells")
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -172,13 +210,11 @@ class _Lines:
         self._record: list[bytes] = []  # the lines of the row that is being read
         self.number = 0
         self.undecoded = ""  # what is wrong with the record's bytes, "" if nothing
-        try:
-            codecs.lookup(encoding or "utf-8")
-        except LookupError:
-            raise InputError(f"--encoding {encoding}: no such encoding; try cp1252") from None
-        self.encoding = encoding or self._told_by_mark()
-        if self.encoding.startswith("utf-16"):
-            self._waiting, self._lines = deque(_recoded(path, self.encoding)), iter(())
+        named = encoding_of(encoding or "utf-8")
+        self.encoding = self._told_by_mark() if named == "utf-8" else named
+        lines = recoded(path, self.encoding)
+        if lines is not None:
+            self._waiting, self._lines = deque(), lines
             self.encoding = "utf-8"
 
     def _told_by_mark(self) -> str:
@@ -226,15 +262,6 @@ class _Lines:
         except UnicodeDecodeError as error:
             self.undecoded = f"{error.reason} at byte {error.start + 1} of the line"
             return line.decode(self.encoding, "replace")
-
-
-def _recoded(path: Path, encoding: str) -> list[bytes]:
-    """The lines of a UTF-16 file, whose line ends only show once it is decoded."""
-    data = b"".join(line for _, line in read_lines(path))
-    try:
-        return [line.encode() for line in data.decode(encoding).splitlines(keepends=True)]
-    except (UnicodeDecodeError, LookupError) as error:
-        raise InputError(f"{path}: not {encoding} ({error}); save it as UTF-8") from None
 
 
 def _delimiter(path: Path, start: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from entlink.kb.importers.files import read_lines
+from entlink.kb.importers.files import encoding_of, read_lines, recoded
 from entlink.kb.importers.records import OnBad, Records, Redirect, bad
 from entlink.kb.importers.settings import DEFAULT, Settings
 from entlink.records import Entity
@@ -12,11 +12,15 @@ from entlink.records import Entity
 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
     """The entities of a dictionary; the first name is the entity's own, and so is the first id."""
-    for where, line in read_lines(path):
+    encoding = encoding_of(settings.encoding or "utf-8")
+    lines = recoded(path, encoding)
+    if lines is not None or encoding == "utf-8":
+        encoding = "utf-8-sig"
+    for where, line in read_lines(path) if lines is None else lines:
         try:
-            text = line.decode(settings.encoding or "utf-8-sig").strip()
+            text = line.decode(encoding).strip()
         except UnicodeDecodeError as error:
-            bad(f"{where}: not UTF-8 ({error.reason}); save it as UTF-8", on_bad)
+            bad(f"{where}: not {error.encoding} ({error.reason}); save it as UTF-8", on_bad)
             continue
         if not text:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
     read raises InputError or is told to `on_bad`.
     """
     for where, line in read_lines(path):
-        line = line.strip().rstrip(b",")
+        line = line.removeprefix(codecs.BOM_UTF8).strip().rstrip(b",")
         if not line or line in (b"[", b"]"):
             continue
         try:
@@ -75,6 +76,8 @@ def _records(where: str, item: Mapping[str, Any], settings: Settings) -> Iterato
     kinds = _targets(claims.get(_KIND, ())) if claims else []
     links = item.get("sitelinks") or {}
     n_links = sum(site.endswith("wiki") and site not in _NO_ARTICLES for site in links)
+    for parent in _targets(claims.get(_ABOVE, ())) if claims else ():
+        yield where, Parent(id, parent)  # of those left out as well: types below them are kept
     if reason := _reason_to_skip(name, kinds, n_links, settings):
         yield where, Skipped(reason, id, name)
         return
@@ -82,8 +85,6 @@ def _records(where: str, item: Mapping[str, Any], settings: Settings) -> Iterato
     yield where, _entity(item, id, name, kinds, n_links, language, page)
     if page:
         yield where, Redirect(f"{language}wiki:{page}", id)
-    for parent in _targets(claims.get(_ABOVE, ())) if claims else ():
-        yield where, Parent(id, parent)
     for property, statements in claims.items() if claims else ():
         if property in _TOLD:
             for target in _targets(statements):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -53,4 +55,26 @@ def test_no_workbook(tmp_path: Path) -> None:
         list(read_source(tmp_path / "absent.xlsx"))
     openpyxl.Workbook().save(path)
     with pytest.raises(InputError, match="no rows in it"):
+        list(read_source(path))
+
+
+def test_a_damaged_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "b.xlsx"
+    book = openpyxl.Workbook()
+    for row in (("id", "name"), *((f"P{n}", f"part {n}") for n in range(50))):
+        book.active.append(row)
+    book.save(path)
+    with zipfile.ZipFile(path) as sound:
+        parts = {name: sound.read(name) for name in sound.namelist()}
+    for name in parts:  # each part cut in its middle
+        with zipfile.ZipFile(path, "w") as damaged:
+            for other, data in parts.items():
+                damaged.writestr(other, data[: len(data) // 2] if other == name else data)
+        with suppress(InputError):
+            list(read_source(path, on_bad=lambda _: None))
+    with pytest.raises(InputError, match="Excel workbook"):
+        sheet = "xl/worksheets/sheet1.xml"
+        with zipfile.ZipFile(path, "w") as damaged:
+            for other, data in parts.items():
+                damaged.writestr(other, data[: len(data) // 2] if other == sheet else data)
         list(read_source(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,18 @@ def test_ids(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     path.write_text("a\n\n b \n")
     assert read_ids(path) == {"a", "b"}
+
+
+def test_byte_order_marks(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text('{"id": "a", "name": "A"}\n', encoding="utf-8-sig")
+    assert list(read_entities(path)) == [Entity("a", "A")]
+    path.write_text("a\nb\n", encoding="utf-8-sig")
+    assert read_ids(path) == {"a", "b"}
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="a pipe or device; write it to a file first"):
+        list(read_entities(path))

@@ -212,6 +212,26 @@ def test_skos(tmp_path: Path) -> None:
     assert [e.name for e in german] == ["Boot", "Anker", "Keel & Co"]
 
 
+def test_skos_without_a_label_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "v.ttl"
+    path.write_text(
+        TTL
+        + """@prefix xl: <http://www.w3.org/2008/05/skos-xl#> .
+        x:e a skos:Concept ; xl:prefLabel x:e1, x:e2 ; xl:altLabel x:e3 .
+        x:e1 a xl:Label ; xl:literalForm "mast"@en . x:e2 xl:literalForm "Mast"@de .
+        x:e3 xl:literalForm "pole"@en .
+        x:f skos:altLabel "spar"@en . x:g skos:notation "7" . x:h a skos:Concept .
+        """,
+        encoding="utf-8",
+    )
+    found = list(skos.read(path))
+    x = "http://ours.example/"
+    assert Entity(f"{x}e", "mast", ("pole",)) in [record for _, record in found]
+    assert [s for s in of(Skipped, iter(found)) if s.id != f"{x}c"] == [
+        Skipped("no label (skos:prefLabel, rdfs:label)", f"{x}{letter}") for letter in "fgh"
+    ]
+
+
 def test_skos_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "v.ttl"
     path.write_text("@prefix x: <http://ours.example/> .\nx:a x:b x:c .\n", encoding="utf-8")
@@ -241,3 +261,47 @@ def test_a_real_dictionary(shared: Path) -> None:
     assert len(found) == 11_915
     names = {entity.id: {entity.name, *entity.aliases} for entity in found}
     assert {"Tooth Agenesis, Selective, 6", "STHAG6"} <= names["C567755"]
+
+
+def test_obo_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "o.obo"
+    path.write_text(
+        "[Term]\nid: a\nname: A\nis_a: ! nothing\nis_a:\nis_a: b ! B\n\n[Instance]\nid: i\n\n"
+        "[Typedef]\nname: part of\n",
+        encoding="utf-8",
+    )
+    told: list[str] = []
+    found = list(read_source(path, on_bad=told.append))
+    assert [record for _, record in found] == [
+        Entity("a", "A", types=("b",), type_names=("B",)),
+        Parent("a", "b"),
+        Skipped("[Instance], not [Term]"),
+    ]
+    assert told == [
+        f"{path}:1: a: an is_a without a term; write is_a: ID",
+        f"{path}:11: a typedef without id; add 'id: ...'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "JSON, but no OBO graphs"),
+        ('{"graphs": []}', "JSON, but no OBO graphs"),
+        ('{"graphs": [', "not JSON"),
+        ('{"graphs": 3}', "not an ontology that pronto can read"),
+        ('[{"id": "a"}]', "not an ontology that pronto can read"),
+    ],
+)
+def test_no_ontology_in_json(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "o.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        list(read_source(path, "owl"))
+
+
+def test_terms_in_other_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a||Ä|x\nb||B\n", encoding="utf-16")
+    found = [record for _, record in read_source(path, "terms", Settings(encoding="UTF16"))]
+    assert found == [Entity("a", "Ä", ("x",)), Entity("b", "B")]

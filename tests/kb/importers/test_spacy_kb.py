@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,21 @@ def test_no_kb(tmp_path: Path) -> None:
     (tmp_path / "contents").write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a readable InMemoryLookupKB"):
         list(read_source(tmp_path))
+
+
+def test_contents_that_are_damaged(tmp_path: Path) -> None:
+    theirs = InMemoryLookupKB(Vocab(), entity_vector_length=3)
+    for id in ("Q1", "Q2"):
+        theirs.add_entity(entity=id, freq=9, entity_vector=[1, 2, 3])
+    theirs.add_alias(alias="Adams", entities=["Q1", "Q2"], probabilities=[0.5, 0.25])
+    theirs.to_disk(tmp_path)
+    path = tmp_path / "contents"
+    sound = path.read_bytes()
+    for n in range(len(sound)):  # cut short anywhere
+        path.write_bytes(sound[:n])
+        with pytest.raises(InputError, match="not a readable InMemoryLookupKB"):
+            list(read_source(tmp_path))
+    for n in range(len(sound)):  # any byte flipped: an error, or numbers that could be meant
+        path.write_bytes(sound[:n] + bytes([sound[n] ^ 0xFF]) + sound[n + 1 :])
+        with suppress(InputError):
+            assert len(list(read_source(tmp_path))) == 3

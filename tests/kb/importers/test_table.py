@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entlink.errors import InputError
+from entlink.kb.importers import read_source
 from entlink.kb.importers.columns import choose_columns, parse_choice
 from entlink.kb.importers.records import PartOf
 from entlink.kb.importers.settings import Settings
@@ -229,3 +230,62 @@ def test_any_bytes_are_read_or_refused(
             assert where.startswith(f"{path}:") and isinstance(record, Entity)
     except InputError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("column", ["country_code", "postcode", "paid", "PostCode", "Zip Code"])
+def test_not_every_code_is_an_id(column: str) -> None:
+    assert "id" not in choose_columns("t.csv:1", ["name", column], {}).fields
+
+
+@pytest.mark.parametrize("column", ["article_id", "Article ID", "articleId", "partCode"])
+def test_the_last_word_tells_an_id(column: str) -> None:
+    assert choose_columns("t.csv:1", ["name", column], {}).fields["id"] == (1,)
+
+
+def test_an_id_that_is_guessed_and_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("name,maker_id\nA,7\nB,8\nC,7\n", encoding="utf-8")
+    told: list[str] = []
+    found = entities(path, Settings(tell=told.append))
+    assert [(e.id, e.extra) for e in found] == [
+        ("1", {"maker_id": "7"}), ("2", {"maker_id": "8"}), ("3", {"maker_id": "7"})
+    ]  # fmt: skip
+    assert "column 'maker_id' says '7' twice, so the rows are numbered" in told[0]
+    assert "id <- the number of the row" in told[1]
+    chosen = Settings(columns={"id": ("maker_id",)})
+    assert [e.id for e in entities(path, chosen)] == ["7", "8", "7"]
+
+
+def test_rows_without_ids(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("name\nA\nB\n", encoding="utf-8")
+    assert [e.id for e in entities(path)] == ["1", "2"]
+    assert [e.id for e in entities(path, Settings(row_ids="t.csv:"))] == ["t.csv:1", "t.csv:2"]
+    with pytest.raises(InputError, match=r"t.csv:1: no column of ids; say which"):
+        entities(path, Settings(row_ids=None))
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "hex", "idna", "klingon", "undefined"])
+@pytest.mark.parametrize("format", ["csv", "terms"])
+def test_no_encoding_of_texts(tmp_path: Path, encoding: str, format: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,name\na||A\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no such encoding of texts"):
+        list(read_source(path, format, Settings(encoding=encoding)))
+
+
+@pytest.mark.parametrize("delimiter", ["||", '"', "\n"])
+def test_no_delimiter(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,name\na,A\n", encoding="utf-8")
+    with pytest.raises(InputError, match="not one character that can divide cells"):
+        entities(path, Settings(delimiter=delimiter))
+
+
+@pytest.mark.parametrize("name", ["UTF-16", "utf16", "utf-16", "U16", "UTF-16LE", "utf-32", "UTF8"])
+def test_names_of_encodings(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.csv"
+    text = "id,name\na,Ärmel\u2028und Saum\n"
+    for mark in ("", "\ufeff"):
+        path.write_text(mark + text, encoding=name)
+        assert entities(path, Settings(encoding=name)) == [Entity("a", "Ärmel\u2028und Saum")]

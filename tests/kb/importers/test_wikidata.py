@@ -11,10 +11,13 @@ import orjson
 import pytest
 
 from entlink.errors import InputError
+from entlink.kb.build import build_from
 from entlink.kb.importers import read_source
 from entlink.kb.importers.records import Parent, PropertyName, Redirect, Relation, Skipped
 from entlink.kb.importers.settings import Settings
 from entlink.kb.importers.wikidata import popularity_of, read
+from entlink.kb.scratch import Source
+from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 
 
@@ -55,6 +58,7 @@ def test_an_item(tmp_path: Path) -> None:
     path = dump(tmp_path / "d.json", BOAT)
     found = list(read(path))
     assert [record for _, record in found] == [
+        Parent("Q1", "Q4"),
         Entity(
             "Q1",
             "boat",
@@ -65,7 +69,6 @@ def test_an_item(tmp_path: Path) -> None:
             extra={"sitelinks": 2, "wikipedia": "Boat"},
         ),
         Redirect("enwiki:Boat", "Q1"),
-        Parent("Q1", "Q4"),
         Relation("Q1", "P279", "P279", "Q4"),
         Relation("Q1", "P17", "P17", "Q6"),
     ]
@@ -93,6 +96,32 @@ def test_what_is_skipped(tmp_path: Path) -> None:
     assert isinstance(found[5], Entity) and found[5].name == "Name"
     german = [r.name for _, r in read(path, Settings(language="de")) if isinstance(r, Entity)]
     assert german == ["nur deutsch", "Name"]
+
+
+def test_classes_that_are_skipped_keep_the_hierarchy_whole(tmp_path: Path) -> None:
+    def item(id: str, *, kind: str = "", above: str = "", n_sites: int = 0) -> dict[str, object]:
+        claims = {p: [claim(q)] for p, q in (("P31", kind), ("P279", above)) if q}
+        sites = {f"{site}wiki": {"title": id} for site in ("en", "de")[:n_sites]}
+        return {"id": id, "labels": text(id), "claims": claims, "sitelinks": sites}
+
+    path = dump(
+        tmp_path / "d.json",
+        item("Q100", n_sites=2),
+        item("Q101", above="Q100"),  # too few articles
+        item("Q102", above="Q101") | {"labels": {}},  # no name
+        item("Q1", kind="Q102", n_sites=2),
+    )
+    source = Source(read(path, Settings(min_sitelinks=1)), name_types=True)
+    report = build_from([source], tmp_path / "kb", types=["Q100"])
+    with KnowledgeBase.open(tmp_path / "kb") as kb:
+        assert kb.by_id("Q1") is not None
+    assert report.skipped == {"fewer than 1 sitelinks": 1, "no name in 'en'": 1}
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    path = dump(tmp_path / "d.json", BOAT)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert any(isinstance(record, Entity) for _, record in read(path))
 
 
 def test_bad_lines_are_named(tmp_path: Path) -> None:
