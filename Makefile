@@ -78,9 +78,9 @@ benchmark-small: $(VENV)/.test-stamp
 # Does the part that an explanation names change the odds most? Over gold mentions (docs/explain.md);
 # FAITHFUL="--sentences 20 --words 5" for a try.
 .PHONY: faithful masked-head
-DEV_SETS := $(foreach name,aida_testa tweeki_a topres19th_dev,$(SHARED)/data/mentions/dev/$(name).jsonl.gz)
+ALL_DEV_SETS := $(foreach name,aida_testa tweeki_a topres19th_dev,$(SHARED)/data/mentions/dev/$(name).jsonl.gz)
 faithful: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.faithfulness $(DEV_SETS) --bundle $(BUNDLE) --out $(OUT) $(FAITHFUL)
+	$(BIN)/python -m tests.faithfulness $(ALL_DEV_SETS) --bundle $(BUNDLE) --out $(OUT) $(FAITHFUL)
 
 # A masked-language head for the built-in reranker, to read its vectors as words.
 masked-head: $(VENV)/.test-stamp

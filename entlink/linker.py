@@ -182,10 +182,11 @@ class Linker(MentionScorer):
         return Vocabulary.of(self.kb, self.retriever.encoder)
 
     def explain(
-        self, text: str, mention: Mention | tuple[int, int] | str, **options: Any
+        self, text: str | Document, mention: Mention | tuple[int, int] | str, **options: Any
     ) -> Explanation:
         """Why the mention, one of a link, (start, end) or the words themselves, is so linked.
 
+        Where mentions were given to `link`, give the same Document: they count as they did there.
         ``options`` are those of `entlink.explain.ExplainOptions`: against, words, ...;
         ``vectors=False`` leaves out what needs the vocabulary.
         """

@@ -16,7 +16,7 @@ from entlink.analyse.margins import margins_of, smallest
 from entlink.analyse.ranks import batches, projected_ranks, ranks_of
 from entlink.analyse.sparse import SparseTexts
 from entlink.encode.lexical import words_of
-from entlink.errors import InputError
+from entlink.errors import ConfigError, InputError
 from entlink.inputs import entity_description
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
@@ -77,6 +77,9 @@ class HowBig:
         else:
             checked = "" if self.checked is None else f" (on other queries {self.checked:.1%})"
             yield f"{self.recommended} dimensions keep {self.keep:.0%}{checked}"
+        if math.isinf(self.margin):
+            yield f"any number of dimensions is enough: there are no more than {self.r0:,} texts"
+            return
         asked = "no number of dimensions" if self.bound is None else f"{self.bound:,} dimensions"
         yield f"by the bound, a margin of {self.margin:.4f} asks for {asked}"
 
@@ -101,6 +104,8 @@ def how_big(
     mentions in context; without them each is composed of an entity's name and six words of its
     description. Half of them choose the size, the others check it. InputError if there are none.
     """
+    if n_queries < 1:
+        raise ConfigError(f"n_queries is {n_queries}; it must be at least 1")
     entities = [entity for batch in kb.iterate() for entity in batch]
     place = {entity.id: i for i, entity in enumerate(entities)}
     if queries is None:
@@ -136,10 +141,16 @@ def how_big_for(
 ) -> HowBig:
     """The same for any vectors, dense or sparse, and each query's document ``gold``, (n,).
 
-    InputError if no query has its document among the first r0 to begin with.
+    Queries of zeros, as those without a known word, are left out. InputError if no query has its
+    document among the first r0 to begin with, ConfigError for settings that make no sense.
     """
-    sizes = sorted(sizes)
     n_documents = documents.shape[0]
+    _check(queries.shape[0], n_documents, gold, r0=r0, keep=keep, sizes=sizes)
+    sizes = sorted(sizes)
+    asking = np.flatnonzero(np.asarray(abs(queries).sum(axis=1)).ravel())
+    if not len(asking):
+        raise InputError("no query has a word of the texts (all are zeros); give others")
+    queries, gold = queries[asking], gold[asking]
     found = ranks_of(queries, documents, gold)
     good = np.flatnonzero(found <= r0)
     if not len(good):
@@ -185,6 +196,30 @@ def composed(entities: Sequence[Entity], *, n: int, seed: int) -> Iterator[tuple
 def entity_text(entity: Entity) -> str:
     """All that is known of an entity, as one text: its names and its description."""
     return " ".join((entity.name, *entity.aliases, entity_description(entity)))
+
+
+def _check(
+    n_queries: int,
+    n_documents: int,
+    gold: NDArray[np.int64],
+    *,
+    r0: int,
+    keep: float,
+    sizes: Sequence[int],
+) -> None:
+    if not 0 < keep <= 1:
+        raise ConfigError(f"keep is {keep}; it must be a share over 0 and at most 1, as 0.95")
+    if not 1 <= r0 <= n_documents:
+        raise ConfigError(f"r0 is {r0}; it must be from 1 to the {n_documents} documents")
+    if not sizes or min(sizes) < 1:
+        raise ConfigError(f"sizes are {tuple(sizes)}; give one or more of at least 1")
+    if len(gold) != n_queries:
+        raise ConfigError(f"gold has {len(gold)} documents for {n_queries} queries; give one each")
+    if len(gold) and not 0 <= gold.min() <= gold.max() < n_documents:
+        raise ConfigError(
+            f"gold goes from {gold.min()} to {gold.max()}; it must be places from 0 to "
+            f"{n_documents - 1} among the documents"
+        )
 
 
 def _point(k: int, kept: NDArray[np.bool_], promised: NDArray[np.bool_]) -> SizePoint:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,8 @@ from entlink.cli.options import (
 
 if TYPE_CHECKING:
     from entlink.linker import Linker
-    from entlink.records import Mention
+    from entlink.records import Document, Mention
 
-STDIN = "-"
 _PLACE = re.compile(r"(\d+):(\d+)")
 
 
@@ -35,7 +35,7 @@ _PLACE = re.compile(r"(\d+):(\d+)")
     multiple=True,
     metavar="WORDS|START:END",
     help="What to explain: words, where they first stand, or offsets in characters; may be given "
-    "again.  [default: every mention that is found]",
+    "again.  [default: every mention of the document, given or found]",
 )
 @click.option("--against", metavar="ID", help="Compare the answer with this entity, or with NIL.")
 @click.option(
@@ -68,6 +68,9 @@ def command(
 ) -> None:
     """Tell why the mentions of one text were linked as they were.
 
+    FILE is one text in UTF-8, or any file that `entlink link` reads with one document in it, whose
+    mentions are then taken as they are given; - is standard input.
+
     For each: the candidates with every score and what they were won or lost by; how the answer's
     odds change with a part of the input, a sentence or a word left out; the tokens that the
     reranker's logits hang on; and the vectors read as words.
@@ -76,14 +79,14 @@ def command(
 
     if (text is None) == (source is None):
         raise click.UsageError("give a FILE, - for standard input, or --text, and only one of them")
-    text = _read(source) if text is None else text
+    document = _document(source, text)
     from entlink.linker import Linker
 
     linker = Linker.load(bundle, **options)
-    chosen: Sequence[Mention | tuple[int, int] | str] = [_place(m) for m in mentions]
-    for n, mention in enumerate(chosen or _found(linker, text)):
+    chosen = [_place(m, document.text) for m in mentions]
+    for n, mention in enumerate(chosen or _found(linker, document, source or "the text")):
         explanation = linker.explain(
-            text,
+            document,
             mention,
             against=against,
             n_candidates=candidates,
@@ -98,28 +101,34 @@ def command(
         sys.stdout.flush()
 
 
-def _read(source: str | None) -> str:
+def _document(source: str | None, text: str | None) -> Document:
+    """The text given, or the one document of the source."""
+    from entlink.corpus.readers import read_documents
     from entlink.errors import InputError
+    from entlink.records import Document
 
-    try:
-        if source == STDIN or source is None:
-            return sys.stdin.buffer.read().decode("utf-8-sig")
-        return Path(source).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source}: not UTF-8 (byte {error.start}); give one text in UTF-8"
-        ) from None
+    if source is None:
+        return Document("the text", text or "")
+    found = list(islice(read_documents([source]), 2))
+    if not found:
+        raise InputError(f"{source}: no text; give a file with one")
+    if len(found) > 1:
+        raise InputError(f"{source}: more than one text; give one of them, as a file or by --text")
+    return found[0]
 
 
-def _place(mention: str) -> tuple[int, int] | str:
+def _place(mention: str, text: str) -> tuple[int, int] | str:
+    """Offsets, if it looks like them and does not stand in the text as words."""
+    from entlink.explain import find_words
+
     place = _PLACE.fullmatch(mention)
-    return (int(place[1]), int(place[2])) if place else mention
+    return (int(place[1]), int(place[2])) if place and find_words(text, mention) < 0 else mention
 
 
-def _found(linker: Linker, text: str) -> list[Mention]:
+def _found(linker: Linker, document: Document, where: str) -> Iterable[Mention]:
     from entlink.errors import InputError
 
-    (document,) = linker.link(text, n_candidates=1)
-    if not document.links:
-        raise InputError("no mention was found in the text; name one with --mention")
-    return [link.mention for link in document.links]
+    (linked,) = linker.link(document, n_candidates=1)
+    if not linked.links:
+        raise InputError(f"{where}: no mention was found; name one with --mention")
+    return [link.mention for link in linked.links]

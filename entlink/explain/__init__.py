@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entlink.explain.main import ExplainOptions, explain, find_mention
+from entlink.explain.main import ExplainOptions, explain, find_mention, find_words
 from entlink.explain.result import (
     GROUPS,
     Effect,
@@ -24,4 +24,5 @@ __all__ = [
     "Vocabulary",
     "explain",
     "find_mention",
+    "find_words",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,13 +45,20 @@ class ExplainOptions:
     tokens: bool = True  # attribute the reranker's logits to tokens
     n_words: int = 20  # that a vector is read as
     enrichment: float = 0.3  # weight of the input's own words in a lexically enriched vector
-    head: Path | None = None  # a folder with a masked-language head for the reranker's vectors
+    head: str | Path | None = None  # folder of a masked-language head for the reranker's vectors
     alone: bool = False  # leave out what the document's other mentions say
+
+    def __post_init__(self) -> None:
+        for name, value in (("n_candidates", self.n_candidates), ("n_words", self.n_words)):
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; it must be at least 1")
+        if not 0 <= self.enrichment < math.inf:
+            raise ConfigError(f"enrichment is {self.enrichment}; it must be a number from 0 up")
 
 
 def explain(
     linker: Scorer,
-    text: str,
+    text: str | Document,
     mention: Mention | tuple[int, int] | str,
     *,
     vocabulary: Vocabulary | None = None,
@@ -58,14 +67,15 @@ def explain(
     """Why the mention of the text is linked as `linker.link(text)` links it.
 
     The mention is one of a link, which is taken as it is; or (start, end), or the words where they
-    first stand, and then it gets the label and the longer name that it gets in the whole text.
+    first stand whole, and then it gets the label and the longer name that it gets in the whole
+    text. A Document's mentions, if it has any, are the text's others; else those are found.
     Vectors are read as words where a vocabulary is given. InputError if the text has no such
     mention, or the knowledge base no entity that is asked for.
     """
     options = options or ExplainOptions()
-    if options.n_candidates < 1:
-        raise ConfigError(f"n_candidates is {options.n_candidates}; it must be at least 1")
-    found, together = _mentions(linker, text, mention, alone=options.alone)
+    document = Document("text", text) if isinstance(text, str) else text
+    text = document.text
+    found, together = _mentions(linker, document, mention, alone=options.alone)
     scores = _scored(linker, text, found, together)
     asked_for = _row_of(linker, options.against)
     retrieved = asked_for is None or bool(np.isin(asked_for, scores.retrieved.rows))
@@ -96,19 +106,25 @@ def explain(
 
 def find_mention(linker: Scorer, text: str, mention: Mention | tuple[int, int] | str) -> Mention:
     """The mention as the linker sees it in this text. InputError if the text has none such."""
-    return _mentions(linker, text, mention, alone=True)[0]
+    return _mentions(linker, Document("text", text), mention, alone=True)[0]
+
+
+def find_words(text: str, words: str) -> int:
+    """Where the words first stand whole, not inside others; -1 if nowhere."""
+    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) if words else None
+    return found.start() if found else -1
 
 
 def _mentions(
-    linker: Scorer, text: str, mention: Mention | tuple[int, int] | str, *, alone: bool
+    linker: Scorer, document: Document, mention: Mention | tuple[int, int] | str, *, alone: bool
 ) -> tuple[Mention, list[Mention]]:
     """The mention; and all of the text in order, it among them, where the others count."""
-    place = mention if isinstance(mention, Mention) else _given(text, mention)
-    _, ((labelled,),) = linker.prepare([Document("text", text, (place,))])  # checks the offsets
+    place = mention if isinstance(mention, Mention) else _given(document.text, mention)
+    _, ((labelled,),) = linker.prepare([replace(document, mentions=(place,))])  # checks the offsets
     is_ready = isinstance(mention, Mention)
     if is_ready and (alone or not linker.decision.sees_documents):
         return place, [place]
-    _, (everything,) = linker.prepare([Document("text", text)])
+    _, (everything,) = linker.prepare([document])
     at = (place.start, place.end)
     same = [m for m in everything if (m.start, m.end) == at]
     own = place if is_ready else next(iter(same), labelled)
@@ -122,7 +138,9 @@ def _mentions(
 
 def _given(text: str, mention: tuple[int, int] | str) -> Mention:
     if isinstance(mention, str):
-        start = text.find(mention) if mention else -1
+        start = find_words(text, mention)
+        if start < 0:
+            start = text.find(mention) if mention else -1
         if start < 0:
             raise InputError(f"the text does not have {mention!r}; name words as they stand in it")
         mention = (start, start + len(mention))

@@ -18,10 +18,10 @@ _LOW = 0.05  # words of the input that rank below this share of the vocabulary a
 _MOST = 12  # forgotten words that are told
 
 
-def head_folder(linker: Scorer, given: Path | None) -> Path | None:
+def head_folder(linker: Scorer, given: str | Path | None) -> Path | None:
     """Where the head is: the folder given, else the bundle's reranker if one lies beside it."""
     own = linker.bundle.path / "reranker"
-    return given or (own if (own / FILE).is_file() else None)
+    return Path(given) if given else own if (own / FILE).is_file() else None
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Exact search: every query is compared with every vector, in PyTorch.
 
-FAISS does the same; for many queries the BLAS that its packages bring takes several times as long as
-PyTorch's.
+FAISS does the same; for many queries the BLAS that its packages bring takes several times as long
+as PyTorch's.
 """
 
 from __future__ import annotations

@@ -51,6 +51,9 @@ def train_head(config: HeadTraining) -> dict[str, float]:
     """
     if not 0 < config.share < 1:
         raise ConfigError(f"share is {config.share}; it must be between 0 and 1")
+    for name, least in (("n_steps", 0), ("batch_size", 1), ("max_tokens", 3)):
+        if (value := getattr(config, name)) < least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least}")
     torch.manual_seed(config.seed)
     bert = load_bert(config.base).eval().requires_grad_(False)
     rows = _tokens(config, bert.config.max_position_embeddings)

@@ -54,7 +54,13 @@ def by_hand(linker: Linker, document: Document) -> tuple[list[float], dict[str, 
         for p in parts
         if p.start is not None and p.end is not None
     ]
+    gaps = [
+        min(abs(a - b) for a in (p.start, p.end) for b in (mention.start, mention.end))
+        for p in parts
+        if p.start is not None and p.end is not None
+    ]
     named = {
+        "nearest": int(np.argmin(gaps)),
         "explanation": int(np.argmax([abs(part.log_odds) for part in parts])),
         "gradient": int(np.argmax(np.abs(weights))),
     }
@@ -67,7 +73,7 @@ def test_figures_by_hand(linker: Linker, found: Faithfulness) -> None:
     assert found.n_parts == np.mean([len(changes) for changes, _ in cases])
     expected = np.mean([np.mean(np.abs(changes)) for changes, _ in cases])
     assert found.change == pytest.approx(expected, rel=1e-3)
-    for method in ("explanation", "gradient"):
+    for method in ("explanation", "gradient", "nearest"):
         first = [named[method] == np.argmax(np.abs(changes)) for changes, named in cases]
         size = [abs(changes[named[method]]) for changes, named in cases]
         assert found.methods[method].first == np.mean(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,39 @@ def test_nothing_is_enough() -> None:
         how_big_for(np.eye(3)[[1]], np.eye(3), np.asarray([0]), r0=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keep": 95}, "keep is 95; it must be a share"),
+        ({"keep": 0.0}, "keep is 0.0; it must be a share"),
+        ({"sizes": ()}, r"sizes are \(\); give one or more"),
+        ({"sizes": (8, 0)}, r"sizes are \(8, 0\); give one or more"),
+        ({"r0": 0}, "r0 is 0; it must be from 1 to the 25 documents"),
+        ({"r0": 26}, "r0 is 26; it must be from 1 to the 25 documents"),
+        ({"gold": np.arange(7)}, "gold has 7 documents for 8 queries"),
+        ({"gold": np.arange(8) + 18}, "gold goes from 18 to 25; it must be places from 0 to 24"),
+        ({"gold": np.arange(8) - 1}, "gold goes from -1 to 6; it must be places from 0 to 24"),
+    ],
+)
+def test_what_how_big_is_not_for(options: dict[str, Any], said: str) -> None:
+    queries, documents, gold = sample(0)
+    with pytest.raises(ConfigError, match=said):
+        how_big_for(queries, documents, **{"gold": gold, "r0": 2} | options)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_queries_without_a_known_word_tell_nothing(is_sparse: bool) -> None:
+    queries, documents, gold = sample(11)
+    gold[0] = 0  # all documents score 0 alike, and this is the first of them
+    queries[0] = 0
+    q, d = (csr_array(queries), csr_array(documents)) if is_sparse else (queries, documents)
+    found = how_big_for(q, d, gold, r0=2, sizes=(8, 64))
+    assert found == how_big_for(q[np.arange(1, 8)], d, gold[1:], r0=2, sizes=(8, 64))
+    assert found.n_queries == 7
+    with pytest.raises(InputError, match="no query has a word of the texts"):
+        how_big_for(q[np.zeros(3, int)], d, gold[:3], r0=2)
+
+
 def test_how_big_for_a_knowledge_base(tmp_path: Path) -> None:
     build_kb(ENTITIES, tmp_path)
     with KnowledgeBase.open(tmp_path) as kb:
@@ -204,5 +238,8 @@ def test_how_big_for_a_knowledge_base(tmp_path: Path) -> None:
         assert given.n_queries == 1
         tfidf = how_big(kb, weights="tfidf", kind="rademacher", r0=100, sizes=(8,))
         assert tfidf.r0 == 21 and tfidf.bound is None and tfidf.recommended == 8
+        assert "any number of dimensions" in list(tfidf.lines())[-1]
+        with pytest.raises(ConfigError, match="n_queries is -1; it must be at least 1"):
+            how_big(kb, n_queries=-1)
         with pytest.raises(InputError, match="no query is of its entities"):
             how_big(kb, queries=[("x", "Q999")])

@@ -10,7 +10,7 @@ import pytest
 
 import entlink
 from entlink.linker import Linker
-from entlink.records import NIL
+from entlink.records import NIL, Document, Mention
 from tests.tiny import make_bundle, seeing_documents
 
 TEXT = (
@@ -44,6 +44,23 @@ def test_the_answer_is_that_of_the_whole_text(linker: Linker, name: str) -> None
         for mine, theirs in zip(found.candidates, link.candidates, strict=False):
             assert mine.entity_id == theirs.entity_id
             assert mine.probability == pytest.approx(theirs.probability, rel=1e-5)
+
+
+def test_the_answer_is_that_of_the_mentions_that_were_given(linker: Linker) -> None:
+    """Others than would be found: they alone speak for each other."""
+    names = ["Jordan", "Paris Hilton", "day"]
+    given = tuple(Mention(TEXT.index(n), TEXT.index(n) + len(n), n) for n in reversed(names))
+    document = Document("d", TEXT, given)
+    (linked,) = linker.link(document, n_candidates=21)
+    (afresh,) = linker.link(TEXT, n_candidates=21)
+    assert linked.links[1].probability != afresh.links[0].probability
+    for link in linked.links:
+        place = (link.mention.start, link.mention.end)
+        for mention in (link.mention, place, link.mention.text):
+            found = linker.explain(document, mention, words=False, vectors=False, n_candidates=21)
+            assert (found.text, found.mention) == (TEXT, link.mention)
+            assert found.entity_id == link.entity_id
+            assert found.probability == pytest.approx(link.probability, rel=1e-5)
 
 
 def test_what_the_document_did_is_a_term(linker: Linker) -> None:

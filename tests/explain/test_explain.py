@@ -13,8 +13,16 @@ import torch
 
 import entlink
 from entlink import decide
-from entlink.errors import ConfigError, InputError
-from entlink.explain import GROUPS, Effect, Explanation, Vocabulary, explain, find_mention
+from entlink.errors import BundleError, ConfigError, InputError
+from entlink.explain import (
+    GROUPS,
+    Effect,
+    Explanation,
+    Vocabulary,
+    explain,
+    find_mention,
+    find_words,
+)
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.linker import Linker
 from entlink.records import NIL, Mention
@@ -197,6 +205,13 @@ def test_a_mention_by_place_by_words_and_of_a_link_are_one(linker: Linker) -> No
     assert by_words.mention == link.mention
 
 
+def test_words_stand_whole_before_they_stand_in_others(linker: Linker) -> None:
+    text = "A Parisian saw the BUS to Paris in the US. Georgians: C++."
+    for words, start in [("Paris", 26), ("US", 39), ("Georgia", 43), ("C++", 54), ("C++.", 54)]:
+        assert find_mention(linker, text, words).start == start
+    assert find_words(text, "Georgia") == find_words(text, "") == -1
+
+
 def test_against_another(linker: Linker) -> None:
     usual = linker.explain(TEXT, "Jordan", words=False, vectors=False)
     other = next(c.entity_id for c in usual.candidates if c.stage == "before reading")
@@ -374,8 +389,11 @@ def test_what_cannot_be_asked(linker: Linker) -> None:
         linker.explain(TEXT, (5, 5000))
     with pytest.raises(InputError, match="the mention at 0 says 'Jordan'"):
         linker.explain(TEXT, Mention(0, 6, "Jordan"))
-    with pytest.raises(ConfigError, match="n_candidates is 0"):
-        linker.explain(TEXT, "Jordan", n_candidates=0)
+    for name, value in [("n_candidates", 0), ("n_words", -3), ("enrichment", float("nan"))]:
+        with pytest.raises(ConfigError, match=f"{name} is {value}; it must be"):
+            linker.explain(TEXT, "Jordan", **{name: value})
+    with pytest.raises(BundleError, match="no masked-language head"):
+        linker.explain(TEXT, "Jordan", vectors=False, words=False, head="nowhere")
     with pytest.raises(ConfigError, match="is not among the candidates"):
         linker.explain(TEXT, "Jordan", vectors=False, words=False).candidate("Q999")
     with pytest.raises(ConfigError, match="kind is 'verb'"):

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entlink.explain.parts import Window
+from entlink.explain.parts import Window, pair_context_of
 from entlink.explain.tokens import gradient_times_input, pair_tokens
+from entlink.inputs import pair_entity
+from entlink.linker import Linker
 from entlink.records import Mention
-from entlink.rerank.cross_encoder import PairConfig, pad_pairs
+from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, pad_pairs
 from tests import tiny
 
 TEXTS = st.lists(
@@ -109,10 +111,21 @@ def test_places_in_the_text() -> None:
     assert _in_text(named, PairToken(1, "span", 0, 3)) == (None, None)
 
 
-def test_the_whole_of_an_explanation_adds_both_pairs() -> None:
+def test_the_context_speaks_for_the_answer_and_against_the_rival(linker: Linker) -> None:
     """The context's weights are the answer's less the rival's; the entity's are the answer's."""
-    first, second = [[2, 20, 5, 40, 6, 3]] * 2, [[50, 7, 60, 3], [51, 7, 3]]
-    one, other = gradient_times_input(READER.model, first, second)
-    again = gradient_times_input(READER.model, first[:1], second[:1])[0]
-    np.testing.assert_allclose(one, again, rtol=1e-3, atol=1e-6)
-    assert len(one) == 10 and len(other) == 9
+    text = "On that day Jordan met Paris Hilton in Chicago."
+    found = linker.explain(text, "Jordan", words=False, vectors=False)
+    assert isinstance(linker.reranker, CrossEncoder)
+    context = pair_context_of(Window.around(text, found.mention).item)
+    rows = []
+    for entity_id in (found.entity_id, found.rival):
+        entity = linker.kb.by_id(entity_id)
+        assert entity is not None and found.candidate(entity_id).reranker_score is not None
+        first, second = pair_tokens(linker.reranker.pairs, context, pair_entity(entity))
+        ids = [[t.id for t in first]], [[t.id for t in second]]
+        rows.append(gradient_times_input(linker.reranker.model, *ids)[0])
+    answer, rival, n = *rows, len(first)
+    weights = [token.weight for token in found.tokens]
+    assert np.abs(rival[:n]).max() > 1e-4
+    np.testing.assert_allclose(weights[:n], answer[:n] - rival[:n], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(weights[n:], answer[n:], rtol=1e-3, atol=1e-5)

@@ -96,6 +96,11 @@ def test_what_a_head_cannot_be_trained_on(config: HeadTraining, tmp_path: Path) 
         train_head(replace(config, texts=(few,)))
     with pytest.raises(ConfigError, match=r"share is 1\.5"):
         train_head(replace(config, share=1.5))
+    for name, value in [("n_steps", -1), ("batch_size", 0), ("max_tokens", 2)]:
+        wrong = HeadTraining(config.base, tmp_path / "out", texts=config.texts, **{name: value})
+        with pytest.raises(ConfigError, match=f"{name} is {value}; it must be at least"):
+            train_head(wrong)
+        assert not (tmp_path / "out").exists()
     bare = tmp_path / "bare"
     bert(20).save(bare)
     with pytest.raises(BundleError, match=r"tokenizer\.json cannot be read"):
