@@ -197,8 +197,9 @@ def test_nothing_is_enough() -> None:
 )
 def test_what_how_big_is_not_for(options: dict[str, Any], said: str) -> None:
     queries, documents, gold = sample(0)
+    chosen: dict[str, Any] = {"gold": gold, "r0": 2} | options
     with pytest.raises(ConfigError, match=said):
-        how_big_for(queries, documents, **{"gold": gold, "r0": 2} | options)
+        how_big_for(queries, documents, **chosen)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -97,7 +98,8 @@ def test_what_a_head_cannot_be_trained_on(config: HeadTraining, tmp_path: Path) 
     with pytest.raises(ConfigError, match=r"share is 1\.5"):
         train_head(replace(config, share=1.5))
     for name, value in [("n_steps", -1), ("batch_size", 0), ("max_tokens", 2)]:
-        wrong = HeadTraining(config.base, tmp_path / "out", texts=config.texts, **{name: value})
+        setting: dict[str, Any] = {name: value}
+        wrong = HeadTraining(config.base, tmp_path / "out", texts=config.texts, **setting)
         with pytest.raises(ConfigError, match=f"{name} is {value}; it must be at least"):
             train_head(wrong)
         assert not (tmp_path / "out").exists()
