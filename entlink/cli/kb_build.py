@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -16,10 +16,11 @@ from entlink.errors import InputError
 
 if TYPE_CHECKING:  # numpy and SQLite wait until a command runs: --help reads this module
     from entlink.kb.build import BuildReport
+    from entlink.kb.importers.records import Records
     from entlink.kb.importers.settings import Settings
-    from entlink.kb.scratch import Source
+    from entlink.kb.scratch import Source, Told
 
-_SHOWN_BAD = 10  # bad lines reported one by one; the rest is counted
+SHOWN = 10  # bad lines reported one by one; the rest is counted
 _FORMATS = (  # as entlink.kb.importers.FORMATS; said here so that --help imports nothing
     "jsonl",
     "csv",
@@ -112,29 +113,25 @@ def build(
     exit code is 1. A build that was killed goes on where it stood.
     """
     from entlink.kb.build import build_from
-    from entlink.kb.importers.columns import parse_choice
     from entlink.kb.importers.files import must_be_file
-    from entlink.kb.importers.settings import Settings
     from entlink.kb.scratch import Told
 
     started = time.perf_counter()
     for path in (*sources, *filter(None, (relations, priors, only))):
         must_be_file(path)
-    settings = Settings(
-        columns=parse_choice(columns),
-        header=not no_header,
-        delimiter="\t" if delimiter in ("\\t", "tab") else delimiter,
-        encoding=encoding,
-        language=lang,
+    settings = replace(
+        table_settings(
+            columns, no_header=no_header, delimiter=delimiter, encoding=encoding, lang=lang
+        ),
         min_sitelinks=min_sitelinks,
         mentions=mentions,
-        tell=(lambda _: None) if quiet else _tell,
+        tell=(lambda _: None) if quiet else tell,
     )
-    bad = Told(lambda text: _tell(f"set aside: {text}"), most=_SHOWN_BAD)
-    notes = Told(lambda text: _tell(f"mended: {text}"), most=0 if quiet else _SHOWN_BAD)
+    bad = Told(lambda text: tell(f"set aside: {text}"), most=SHOWN)
+    notes = Told(lambda text: tell(f"mended: {text}"), most=0 if quiet else SHOWN)
     kept = [name.strip() for name in types.split(",") if name.strip()]
     report = build_from(
-        _sources(sources, formats, settings, _refuse if strict else bad),
+        _sources(sources, formats, settings, refuse if strict else bad),
         out,
         relations=relations,
         priors=priors,
@@ -143,27 +140,72 @@ def build(
         types=kept,
         resume_key=_key(sources, formats, settings, only, strict, kept),
         progress=not quiet and sys.stderr.isatty(),
-        on_bad=_refuse if strict else bad,
-        on_note=_refuse if strict else notes,
+        on_bad=refuse if strict else bad,
+        on_note=refuse if strict else notes,
         mentions=mentions,
     )
-    if bad.n > _SHOWN_BAD:
-        _tell(f"set aside: {bad.n - _SHOWN_BAD} more")
+    tell_rest("set aside", bad)
     if not quiet:
-        if notes.n > _SHOWN_BAD:
-            _tell(f"mended: {notes.n - _SHOWN_BAD} more")
-        click.echo(_summary(report, time.perf_counter() - started), err=True)
+        tell_rest("mended", notes)
+        click.echo(summary(report, time.perf_counter() - started), err=True)
         if report.any_case and any_case is None:
-            _tell(_ANY_CASE)
+            tell(_ANY_CASE)
     return 1 if bad.n else 0
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """A line on stderr."""
     click.echo(message, err=True)
 
 
-def _refuse(message: str) -> NoReturn:
+def tell_rest(what: str, told: Told) -> None:
+    """How many remarks there were beyond those that were shown."""
+    if told.n > SHOWN:
+        tell(f"{what}: {told.n - SHOWN} more")
+
+
+def refuse(message: str) -> NoReturn:
+    """What `--strict` does with a remark."""
     raise InputError(message)
+
+
+def table_settings(
+    columns: str, *, no_header: bool, delimiter: str | None, encoding: str | None, lang: str
+) -> Settings:
+    """Settings of the importers from the options that building and adding share."""
+    from entlink.kb.importers.columns import parse_choice
+    from entlink.kb.importers.settings import Settings
+
+    return Settings(
+        columns=parse_choice(columns),
+        header=not no_header,
+        delimiter="\t" if delimiter in ("\\t", "tab") else delimiter,
+        encoding=encoding,
+        language=lang,
+        tell=tell,
+    )
+
+
+def formats_of(
+    paths: Sequence[Path], formats: Sequence[str], *, called: str = "sources"
+) -> list[str]:
+    """The format of each file: guessed, one for all, or each its own."""
+    from entlink.kb.importers import guess_format
+
+    if len(formats) not in (0, 1, len(paths)):
+        raise InputError(f"--format is given {len(formats)} times for {len(paths)} {called}")
+    if not formats:
+        return [guess_format(path) for path in paths]
+    return list(formats) * len(paths) if len(formats) == 1 else list(formats)
+
+
+def source_of(records: Records, format: str) -> Source:
+    """Records as a build takes them."""
+    from entlink.kb.scratch import Source
+
+    return Source(
+        records, name_types=format == "wikidata", links_are_popularity=format == "wikipedia"
+    )
 
 
 def _sources(
@@ -173,13 +215,9 @@ def _sources(
     bad: Callable[[str], None],
 ) -> list[Source]:
     """What is to be read, checked before anything is."""
-    from entlink.kb.importers import guess_format, read_source
-    from entlink.kb.scratch import Source
+    from entlink.kb.importers import read_source
 
-    if len(formats) not in (0, 1, len(paths)):
-        raise InputError(f"--format is given {len(formats)} times for {len(paths)} sources")
-    each = [guess_format(p) for p in paths] if not formats else list(formats) * len(paths)
-    each = each[: len(paths)]
+    each = formats_of(paths, formats)
     if settings.mentions:
         if each.count("wikipedia") != 1:
             raise InputError(
@@ -191,13 +229,7 @@ def _sources(
     sources = []
     for path, format in zip(paths, each, strict=True):
         its = replace(settings, row_ids=_row_ids(path, paths))
-        sources.append(
-            Source(
-                read_source(path, format, its, on_bad=bad),
-                name_types=format == "wikidata",
-                links_are_popularity=format == "wikipedia",
-            )
-        )
+        sources.append(source_of(read_source(path, format, its, on_bad=bad), format))
     return sources
 
 
@@ -233,7 +265,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _summary(report: BuildReport, seconds: float) -> str:
+def summary(report: BuildReport, seconds: float) -> str:
+    """What a build did, a line each."""
     lines = [
         f"{report.path}: {report.n_entities:,} entities, {report.n_aliases:,} names, "
         f"{report.n_relations_kept:,} relations in {seconds:.1f} s"

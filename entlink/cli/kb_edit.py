@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from entlink.cli.kb_build import _SHOWN_BAD, _refuse, _summary, _tell, build
+from entlink.cli.kb_build import (
+    SHOWN,
+    build,
+    formats_of,
+    refuse,
+    source_of,
+    summary,
+    table_settings,
+    tell,
+    tell_rest,
+)
 from entlink.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,8 +73,6 @@ def add(
     and then the exit code is 1.
     """
     from entlink.bundle import open_bundle
-    from entlink.kb.importers.columns import parse_choice
-    from entlink.kb.importers.settings import Settings
     from entlink.kb.scratch import Told
     from entlink.records import Entity
 
@@ -74,22 +83,18 @@ def add(
     if files and (name or aliases or description or types):
         raise click.UsageError("--name, --alias, --description and --type go with --id, not FILEs")
     opened = open_bundle(bundle)
-    bad = Told(lambda text: _tell(f"set aside: {text}"), most=_SHOWN_BAD)
+    bad = Told(lambda text: tell(f"set aside: {text}"), most=SHOWN)
     if id_ and name:
         found = [Entity(id_, name, aliases, description, types=types, type_names=types)]
     else:
-        settings = Settings(
-            columns=parse_choice(columns),
-            header=not no_header,
-            delimiter="\t" if delimiter in ("\\t", "tab") else delimiter,
-            encoding=encoding,
+        settings = replace(
+            table_settings(
+                columns, no_header=no_header, delimiter=delimiter, encoding=encoding, lang=lang
+            ),
             row_ids=None,  # numbers of rows would meet those of another table added before
-            language=lang,
-            tell=_tell,
         )
-        found = _read(files, formats, settings, _refuse if strict else bad, strict=strict)
-        if bad.n > _SHOWN_BAD:
-            _tell(f"set aside: {bad.n - _SHOWN_BAD} more")
+        found = _read(files, formats, settings, refuse if strict else bad, strict=strict)
+        tell_rest("set aside", bad)
     kb = _editable(opened)
     (kb.put if update else kb.add)(*found)
     kb.close()
@@ -131,21 +136,13 @@ def _read(
 ) -> list[Entity]:
     """The entities that a build of these files has; tells what it leaves out."""
     from entlink.kb.build import build_from
-    from entlink.kb.importers import guess_format, read_source
-    from entlink.kb.scratch import Source
+    from entlink.kb.importers import read_source
     from entlink.kb.store import KnowledgeBase
 
-    if len(formats) not in (0, 1, len(files)):
-        raise InputError(f"--format is given {len(formats)} times for {len(files)} files")
-    each = list(formats) * len(files) if formats else [guess_format(path) for path in files]
     others = Counter[str]()
     sources = [
-        Source(
-            _counted(read_source(path, format, settings, on_bad=on_bad), others),
-            name_types=format == "wikidata",
-            links_are_popularity=format == "wikipedia",
-        )
-        for path, format in zip(files, each, strict=False)  # one format may do for all files
+        source_of(_counted(read_source(path, format, settings, on_bad=on_bad), others), format)
+        for path, format in zip(files, formats_of(files, formats, called="files"), strict=True)
     ]
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -153,16 +150,16 @@ def _read(
                 sources,
                 Path(folder),
                 on_bad=on_bad,
-                on_note=_refuse if strict else lambda text: _tell(f"mended: {text}"),
+                on_note=refuse if strict else lambda text: tell(f"mended: {text}"),
             )
         except InputError as error:
             raise InputError(str(error).replace(folder, ", ".join(map(str, files)))) from None
         with KnowledgeBase.open(Path(folder)) as kb:
             found = [entity for batch in kb.iterate() for entity in batch]
-    for line in _summary(report, 0.0).splitlines()[1:]:
-        _tell(line)
+    for line in summary(report, 0.0).splitlines()[1:]:
+        tell(line)
     for what, n in sorted(others.items()):
-        _tell(f"{n:,} {what} left out: only 'entlink kb build' takes them")
+        tell(f"{n:,} {what} left out: only 'entlink kb build' takes them")
     return found
 
 
