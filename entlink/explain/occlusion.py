@@ -12,10 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from entlink.explain.parts import Window, pair_context_of, word_spans
+from entlink.explain.parts import Window, word_spans
 from entlink.explain.result import Effect
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer, Terms
-from entlink.inputs import EntityInput, MentionInput, entity_description, pair_entity
+from entlink.inputs import (
+    EntityInput,
+    MentionInput,
+    entity_description,
+    pair_context_of,
+    pair_entity,
+)
 from entlink.records import Entity
 
 

@@ -102,11 +102,6 @@ def word_spans(text: str) -> list[Span]:
     return [Span(match.start(), match.end()) for match in _WORD.finditer(text)]
 
 
-def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
-    """What the cross-encoder gets of the same input (see `entlink.inputs.pair_context`)."""
-    return item.left, item.span, item.right
-
-
 def _begin(text: str, mention: Mention, sentence: str) -> int:
     """Where the sentence begins: it is a stretch of the text around the mention."""
     name = text[mention.start : mention.end]

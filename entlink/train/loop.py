@@ -33,6 +33,11 @@ class LoopConfig:
     seed: int = 0  # of dropout
 
 
+def device_of(name: str) -> str:
+    """The device of this name; "auto" is a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
 def fit(
     model: nn.Module,
     loss_at: Callable[[int], Tensor],

@@ -21,7 +21,7 @@ from entlink.inputs import entity_inputs
 from entlink.records import Entity
 from entlink.retrieve.index import VectorIndex
 from entlink.train import data
-from entlink.train.loop import LoopConfig, fit
+from entlink.train.loop import LoopConfig, device_of, fit
 from entlink.train.losses import in_batch_softmax, triplet
 from entlink.train.mining import hard_negatives, recall_at, surface_vectors
 from entlink.train.progress import Progress
@@ -148,10 +148,6 @@ def begin_with(model: DualEncoder, other: DualEncoder) -> None:
             )
         with torch.no_grad():
             table.copy_(given)
-
-
-def device_of(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _steps(run: _Run, number: int) -> int:

@@ -33,9 +33,14 @@ _U = TypeVar("_U")
 def read_views(paths: Sequence[Path]) -> list[list[Entity]]:
     """The entities of each KB in row order; all must have the same ids and names.
 
-    Raises InputError if they do not: rows and surfaces of one would mean others in the next.
+    One that is named twice is read once. Raises InputError if they do not: rows and surfaces of one
+    would mean others in the next.
     """
-    views = [[e for many in KnowledgeBase.open(path).iterate() for e in many] for path in paths]
+    read: dict[Path, list[Entity]] = {}
+    for path in paths:
+        if path not in read:
+            read[path] = [e for many in KnowledgeBase.open(path).iterate() for e in many]
+    views = [read[path] for path in paths]
     names = [(entity.id, surfaces(entity)) for entity in views[0]]
     for path, view in zip(paths, views, strict=True):
         if [(entity.id, surfaces(entity)) for entity in view] != names:

@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entlink.explain.parts import Span, Window, pair_context_of, word_spans
-from entlink.inputs import mention_input, pair_context
+from entlink.explain.parts import Span, Window, word_spans
+from entlink.inputs import mention_input, pair_context, pair_context_of
 from entlink.records import Mention
 
 WORDS = st.sampled_from(
