@@ -233,8 +233,10 @@ def _batch_loss(
         entities = model.entity_vectors(entity_features)
     return _loss(config, model)(
         mentions.float() @ entities.float().T,  # (n mentions, n columns)
-        torch.from_numpy(golds).to(model.device),
-        torch.from_numpy(table.rows[columns]).to(model.device),
+        *(
+            torch.from_numpy(array).to(model.device, non_blocking=True)
+            for array in (golds, table.rows[columns])
+        ),
     )
 
 
