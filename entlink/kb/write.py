@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -77,9 +78,11 @@ def write_kb(
             any_case = n_small >= max(1, n_capital)
         connection.execute("CREATE UNIQUE INDEX entities_id ON entities (id)")
         connection.executemany("INSERT INTO aliases VALUES (?,?,?,?)", aliases())
-        if hierarchy := [(parent, child) for child, parent in parents()]:
+        hierarchy = ((parent, child) for child, parent in parents())
+        if (first := next(hierarchy, None)) is not None:
             connection.execute(_PARENTS)
-            connection.executemany("INSERT OR IGNORE INTO parents VALUES (?,?)", hierarchy)
+            rows_of_it = chain([first], hierarchy)
+            connection.executemany("INSERT OR IGNORE INTO parents VALUES (?,?)", rows_of_it)
         n_aliases = int(connection.execute("SELECT count(*) FROM aliases").fetchone()[0])
         digest = content_digest(connection)
         rows = {
