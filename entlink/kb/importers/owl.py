@@ -14,8 +14,8 @@ from typing import Any
 
 from entlink.errors import InputError
 from entlink.kb.importers import obographs
-from entlink.kb.importers.files import must_be_file, open_bytes
-from entlink.kb.importers.rdf import DC, OWL, RDFS, SKOS, TYPE, literals, read_graph, syntax_of, uri
+from entlink.kb.importers.files import must_be_file
+from entlink.kb.importers.rdf import DC, OWL, RDFS, SKOS, TYPE, literals, read_graph, uri
 from entlink.kb.importers.records import (
     Located,
     OnBad,
@@ -40,7 +40,6 @@ _ALIASES = (
 _TEXTS = (f"{_OBO}IAO_0000115", f"{SKOS}definition", f"{DC}description", f"{RDFS}comment")
 _REPLACED_BY = f"{_OBO}IAO_0100001"
 _SHORT = re.compile(rf"{re.escape(_OBO)}([^#_/]+)_(.+)")
-_TURTLE = re.compile(rb"\s*(@prefix|@base|prefix\s|base\s|#)", re.IGNORECASE)
 
 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
@@ -49,7 +48,7 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
     if ".json" in path.suffixes:
         yield from obographs.read(path, settings, on_bad=on_bad)
         return
-    graph = read_graph(path, _syntax(path))
+    graph = read_graph(path)
     declared = {s for kind in (OWL, RDFS) for s in graph.subjects(uri(TYPE), uri(f"{kind}Class"))}
     classes = sorted(node for node in declared if isinstance(node, type(uri(""))))
     individuals = set(graph.subjects(uri(TYPE), uri(f"{OWL}NamedIndividual"))) - declared
@@ -121,12 +120,3 @@ def _id(node: Any) -> str:
 
 def _last(address: str) -> str:
     return re.split(r"[#/]", address.rstrip("#/"))[-1]
-
-
-def _syntax(path: Path) -> str:
-    """Told by the name, but ".owl" is RDF/XML or Turtle: that tells its beginning."""
-    syntax = syntax_of(path)
-    if ".owl" in path.suffixes:
-        with open_bytes(path) as file:
-            return "turtle" if _TURTLE.match(file.read(4096)) else "xml"
-    return syntax

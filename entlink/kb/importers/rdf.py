@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,34 +16,43 @@ RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 OWL = "http://www.w3.org/2002/07/owl#"
 DC = "http://purl.org/dc/terms/"
 TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-_SYNTAX = {".ttl": "turtle", ".nt": "nt", ".rdf": "xml", ".xml": "xml", ".owl": "xml",
-           ".jsonld": "json-ld", ".n3": "n3"}  # fmt: skip
+_SYNTAX = {
+    ".ttl": "turtle",
+    ".nt": "nt",
+    ".rdf": "xml",
+    ".xml": "xml",
+    ".jsonld": "json-ld",
+    ".n3": "n3",
+}
+_XML = re.compile(rb"(\xef\xbb\xbf)?\s*<([?!]|[\w.-]+:RDF\b)")
 
 
-def syntax_of(path: Path) -> str:
-    """The syntax that a file's name tells, as rdflib calls it; "turtle" where it tells none."""
+def _syntax_of(path: Path) -> str:
+    """What rdflib calls the file's syntax: told by its name, else by how it begins."""
     name = Path(path.stem) if path.suffix.lower() in (".gz", ".bz2", ".xz") else path
-    return _SYNTAX.get(name.suffix.lower(), "turtle")
+    if found := _SYNTAX.get(name.suffix.lower()):
+        return found
+    with open_bytes(path) as file:
+        return "xml" if _XML.match(file.read(4096)) else "turtle"
 
 
-def read_graph(path: Path, syntax: str) -> Any:
+def read_graph(path: Path) -> Any:
     """The graph of a plain or packed file; InputError if it cannot be read."""
     try:
         import rdflib
     except ImportError:
         raise needs("rdflib", "RDF files") from None
-    graph = rdflib.Graph()
+    graph, syntax = rdflib.Graph(), "RDF"
     try:
+        syntax = _syntax_of(path)
         with open_bytes(path) as file:
             graph.parse(
                 source=cast(BinaryIO, file), format=syntax, publicID=path.absolute().as_uri()
             )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
     except InputError:
         raise
     except Exception as error:  # whatever its parsers meet
-        raise InputError(f"{path}: not RDF as {syntax} ({reason(error)}); check it") from None
+        raise InputError(f"{path}: not readable as {syntax} ({reason(error)}); check it") from None
     return graph
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from entlink.errors import InputError
-from entlink.kb.importers.rdf import DC, OWL, RDFS, SKOS, TYPE, literals, read_graph, syntax_of, uri
+from entlink.kb.importers.rdf import DC, OWL, RDFS, SKOS, TYPE, literals, read_graph, uri
 from entlink.kb.importers.records import (
     Located,
     OnBad,
@@ -34,7 +34,7 @@ _NO_TYPES = (f"{SKOS}Concept", f"{OWL}NamedIndividual", f"{OWL}Class")
 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
     """Every subject that has a label in the chosen language or in none, by address."""
-    graph = read_graph(path, syntax_of(path))
+    graph = read_graph(path)
     labelled = {s for label in _LABELS for s in graph.subjects(uri(label))}
     named_elsewhere = {s for p in _NAMELESS for s in graph.subjects(uri(p))}
     concepts = set(graph.subjects(uri(TYPE), uri(f"{SKOS}Concept")))

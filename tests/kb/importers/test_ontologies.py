@@ -185,7 +185,7 @@ def test_owl(tmp_path: Path) -> None:
     assert of(Parent, iter(found)) == [Parent("X:2", "X:1")]
     assert told == [f"{path}: X:3: a class without a label; give it an rdfs:label"]
     path.write_text(OWL[:300], encoding="utf-8")
-    with pytest.raises(InputError, match="not RDF as xml"):
+    with pytest.raises(InputError, match="not readable as xml"):
         list(owl.read(path))
     path.write_text(OWL.replace("owl:Class", "owl:Thing"), encoding="utf-8")
     with pytest.raises(InputError, match="no class in it"):
@@ -321,7 +321,7 @@ def test_skos_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing in it has a label"):
         list(skos.read(path))
     path.write_text("not turtle", encoding="utf-8")
-    with pytest.raises(InputError, match="not RDF as turtle"):
+    with pytest.raises(InputError, match="not readable as turtle"):
         list(skos.read(path))
 
 
