@@ -147,7 +147,7 @@ def build_from(
         raise
     finally:
         staging.close(remove=not keep)
-    if report.n_duplicates:
+    if report.n_duplicates and on_bad is None:  # else each has been told
         first = list(report.duplicates[:5])
         logger.warning("%d ids appear twice, first kept: %s", report.n_duplicates, first)
     missing = n_wanted - report.n_entities - report.n_other_types
