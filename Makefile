@@ -136,6 +136,7 @@ measure-kb: $(VENV)/.test-stamp
 	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
 	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
 	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
+	$(BIN)/python kb/recipe/measure_kb.py circles 400000
 
 # The same with vectors and index: bytes, seconds, memory, recall; goes on where it was interrupted.
 # Hours for millions: make measure-scale N=6000000; then what another number costs (docs/scale.md).
