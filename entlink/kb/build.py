@@ -136,11 +136,12 @@ def build_from(
     name = f".{FILE_NAME}.staging" if resume_key else f".{FILE_NAME}.{os.getpid()}.staging"
     staging = Staging(out / name, key=resume_key, on_bad=on_bad, on_note=on_note)
     keep = False
+    scratch = out / f".{FILE_NAME}.new" if resume_key else None  # one, that kills leave no others
     try:
         n_wanted = staging.want(read_ids(only)) if only else 0
         staging.take(_watched(source, progress) for source in sources)
         report = _finish(
-            staging, sources, out, relations, priors, types, any_case, progress, mentions
+            staging, sources, out, relations, priors, types, any_case, progress, mentions, scratch
         )
     except KeyboardInterrupt:
         keep = bool(resume_key)
@@ -169,6 +170,7 @@ def _finish(
     any_case: bool | None,
     progress: bool,
     mentions: Path | None,
+    scratch: Path | None,
 ) -> BuildReport:
     """Join what has been set down, and write it."""
     connection, on_bad = staging.connection, staging.on_bad
@@ -196,6 +198,7 @@ def _finish(
         names.rows,
         lambda: types_above(connection),
         any_case=any_case,
+        scratch=scratch,
     )
     if mentions:
         redirect_mentions(connection, mentions)
