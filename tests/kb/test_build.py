@@ -292,7 +292,7 @@ def test_a_build_that_was_killed_while_it_wrote(tmp_path: Path) -> None:
     """Whatever is half written is no knowledge base, and does not stay."""
 
     def start(folder: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", WRITTEN, str(tmp_path / folder), "20000"]
+        command = [sys.executable, "-c", WRITTEN, str(tmp_path / folder), "8000"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     half = tmp_path / "killed" / ".kb.sqlite.new"

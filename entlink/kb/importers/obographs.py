@@ -27,14 +27,12 @@ from entlink.records import Entity
 
 
 def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = None) -> Records:
-    """The classes of an ontology, by id; obsolete ones are skipped."""
+    """The classes of an ontology, by id; obsolete ones and nodes that are no class are skipped."""
     try:
         import pronto.ontology
     except ImportError:
-        raise needs("pronto", "OWL files") from None
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    _refuse_other_json(path)
+        raise needs("pronto", "OBO graphs") from None
+    others = _nodes_but_classes(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on every oddity of style
         try:
@@ -43,8 +41,7 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise InputError(
-                f"{path}: not an ontology that pronto can read ({reason(error)}); "
-                "SKOS and other RDF is read by --format skos"
+                f"{path}: not an ontology that pronto can read ({reason(error)}); fetch it again"
             ) from None
         for term in sorted(ontology.terms(), key=lambda term: str(term.id)):
             where = f"{path}: {term.id}"
@@ -56,18 +53,30 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
                 bad(f"{where}: a class without a label; give it an rdfs:label", on_bad)
             else:
                 yield from _term(where, term)
+    for id in others:  # of which pronto says nothing
+        yield f"{path}: {id}", Skipped("nodes that are no class")
 
 
-def _refuse_other_json(path: Path) -> None:
-    """Refuse JSON that holds no graphs, at which pronto's reader would panic."""
-    data = b"".join(read_blocks(path)).lstrip() if ".json" in path.suffixes else b""
-    if data.startswith(b"{"):
-        try:
-            graphs = orjson.loads(data).get("graphs")
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path}: not JSON ({reason(error)}); fetch it again") from None
-        if not graphs:
-            raise InputError(f"{path}: JSON, but no OBO graphs in it; is it an ontology?")
+def _nodes_but_classes(path: Path) -> list[str]:
+    """Ids of the nodes that are neither class nor property.
+
+    Refuses JSON that holds no graphs, at which pronto's reader would panic.
+    """
+    data = b"".join(read_blocks(path)).lstrip()
+    if not data.startswith(b"{"):
+        return []
+    try:
+        graphs = orjson.loads(data).get("graphs")
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({reason(error)}); fetch it again") from None
+    if not graphs:
+        raise InputError(f"{path}: JSON, but no OBO graphs in it; is it an ontology?")
+    try:
+        nodes = [node for graph in graphs for node in graph.get("nodes") or ()]
+        others = [node for node in nodes if node.get("type") not in ("CLASS", "PROPERTY")]
+        return [str(node.get("id")) for node in others]
+    except (AttributeError, TypeError):
+        return []  # which pronto will refuse
 
 
 def _term(where: str, term: Any) -> Iterator[Located]:

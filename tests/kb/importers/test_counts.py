@@ -203,7 +203,7 @@ WRITERS: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("format", WRITERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(things=THINGS)
 def test_what_goes_in_is_kept_or_counted(
     tmp_path_factory: pytest.TempPathFactory, format: str, things: list[Thing]

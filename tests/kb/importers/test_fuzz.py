@@ -77,7 +77,7 @@ def read_or_refuse(path: Path, format: str) -> None:
         assert line.startswith(str(path))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_broken_workbooks(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Bytes are changed within one of the files that a workbook packs, or in the packed whole."""
@@ -102,7 +102,7 @@ def test_broken_workbooks(tmp_path_factory: pytest.TempPathFactory, data: st.Dat
     read_or_refuse(path, "excel")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_broken_kbs_of_spacy(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     kb = InMemoryLookupKB(Vocab(), entity_vector_length=2)

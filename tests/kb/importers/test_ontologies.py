@@ -6,6 +6,7 @@ The oracle of our own readers of OBO and OWL is pronto, which reads the same fil
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import warnings
 from pathlib import Path
@@ -364,6 +365,29 @@ def test_obo_counts_what_it_leaves_out(tmp_path: Path) -> None:
         f"{path}:1: a: an is_a without a term; write is_a: ID",
         f"{path}:11: a typedef without id; add 'id: ...'",
     ]
+
+
+def test_obo_graphs(tmp_path: Path) -> None:
+    path = tmp_path / "o.json.gz"
+    start = "http://purl.obolibrary.org/obo/X_"
+    nodes = [
+        {"id": f"{start}1", "lbl": "vessel", "type": "CLASS"},
+        {"id": f"{start}2", "lbl": "sloop", "type": "CLASS"},
+        {"id": f"{start}3", "type": "CLASS"},
+        {"id": f"{start}4", "lbl": "Argo", "type": "INDIVIDUAL"},
+        {"id": f"{start}5", "lbl": "of no type"},
+    ]
+    edges = [{"sub": f"{start}2", "pred": "is_a", "obj": f"{start}1"}]
+    graph = {"id": "o", "nodes": nodes, "edges": edges}
+    path.write_bytes(gzip.compress(json.dumps({"graphs": [graph]}).encode()))
+    told: list[str] = []
+    found = list(read_source(path, "owl", on_bad=told.append))
+    assert of(Entity, iter(found)) == [
+        Entity("X:1", "vessel"),
+        Entity("X:2", "sloop", types=("X:1",), type_names=("vessel",)),
+    ]
+    assert of(Skipped, iter(found)) == [Skipped("nodes that are no class")] * 2
+    assert told == [f"{path}: X:3: a class without a label; give it an rdfs:label"]
 
 
 @pytest.mark.parametrize(
