@@ -132,10 +132,12 @@ N ?= 1000000
 measure-kb: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_stream_635_items.json.bz2
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/enwiki-shortened.xml.bz2
 	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
 	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
 	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
+	$(BIN)/python kb/recipe/measure_kb.py circles 400000
 
 # The same with vectors and index: bytes, seconds, memory, recall; goes on where it was interrupted.
 # Hours for millions: make measure-scale N=6000000; then what another number costs (docs/scale.md).
