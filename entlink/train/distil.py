@@ -98,7 +98,7 @@ def prepare(config: DistilTraining, kb: KnowledgeBase, student: Student) -> Less
     width = config.n_candidates + 1
     table = ListTable.of(student.encoder, lists, logits, examples, views[0], width=width)
     return Lesson(
-        tables=tuple(EntityTable.of(student.encoder, view) for view in views),
+        tables=tuple(EntityTable.of(student.encoder, view, first=views[0]) for view in views),
         lists=table,
         others=_others(config, student.encoder, views[0]),
         key=found.key,

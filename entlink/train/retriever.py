@@ -116,7 +116,7 @@ def _prepare(config: RetrieverTraining) -> _Run:
         begin_with(model, DualEncoder.load(config.embeddings))
     model.count_tokens([entity_inputs(entity)[0] for entity in views[0]])
     found = training_sets(config, views[0], rows)
-    tables = [EntityTable.of(model, view) for view in views]
+    tables = [EntityTable.of(model, view, first=views[0]) for view in views]
     sets = [MentionTable.of(model, s, views[0], rows) for s in found]
     dev = _dev_table(config, model, views[0], rows)
     log.info("training on %s mentions, dev %d", [len(s) for s in sets], len(dev))

@@ -65,9 +65,19 @@ class EntityTable:
         return len(self.rows)
 
     @classmethod
-    def of(cls, model: DualEncoder, entities: Sequence[Entity]) -> EntityTable:
-        """The table of these entities, in this order."""
-        names = [view_names(entity, model.config.views) for entity in entities]
+    def of(
+        cls,
+        model: DualEncoder,
+        entities: Sequence[Entity],
+        *,
+        first: Sequence[Entity] | None = None,
+    ) -> EntityTable:
+        """The table of these entities, in this order.
+
+        Of a further view of a KB, ``first`` is the first one: it says which surfaces there are, for
+        an entity may have a description in one view and none in another.
+        """
+        names = [view_names(entity, model.config.views) for entity in first or entities]
         whole = model.entity_features([entity_inputs(entity)[0] for entity in entities])
         read = _in_chunks(model.entity_words.names, [name for some in names for name in some])
         return cls(
