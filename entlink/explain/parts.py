@@ -68,24 +68,6 @@ class Window:
             for word in word_spans(self.text[span.start : span.end])
         ]
 
-    def without(self, span: Span) -> MentionInput:
-        """The input without a stretch of the text; nothing else takes its place."""
-        m = self.mention
-
-        def cut(context: str, places: range | tuple[int, ...]) -> str:
-            pairs = zip(context, places, strict=True)
-            return "".join(c for c, place in pairs if not span.start <= place < span.end)
-
-        def run(context: str, start: int) -> str:
-            return cut(context, range(start, start + len(context)))
-
-        return replace(
-            self.item,
-            left=cut(self.item.left, self.left),
-            right=run(self.item.right, m.end),
-            sentence=run(self.item.sentence, self.sentence),
-        )
-
     def _split(self, span: Span) -> Iterator[Span]:
         """Stripped sentences, those without a letter left out."""
         stretch = self.text[span.start : span.end]
