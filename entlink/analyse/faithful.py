@@ -55,7 +55,7 @@ class Faithfulness:
         yield (
             f"{self.n_mentions} mentions, {'in their texts' if self.whole else 'by themselves'}, "
             f"with {self.n_parts:.1f} parts ({self.kind}s); taking one out changes the log-odds by "
-            f"{self.change:.2f} in the mean; for {self.n_matter} mentions some part changes them by "
+            f"{self.change:.2f} in the mean; for {self.n_matter} mentions some part by "
             f"{MATTERS:g} or more"
         )
         yield ""
