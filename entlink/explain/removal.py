@@ -81,11 +81,11 @@ class _Left:
 
     def unlabelled(self) -> list[int]:
         """Mentions that the recogniser may now see, since what is gone stood near them."""
-        some = range(len(self.moved)) if self.whole else [self.own]
+        begin, end = self.place - _NEAR, self.place + _NEAR
         return [
             i
-            for i in some
-            if not self.moved[i].label and abs(self.moved[i].start - self.place) < _NEAR
+            for i in (range(len(self.moved)) if self.whole else [self.own])
+            if not self.moved[i].label and begin <= self.moved[i].start and self.moved[i].end <= end
         ]
 
     def pairs(self, base: Base, labelled: Sequence[Mention]) -> tuple[Pairs, int]:
@@ -108,23 +108,24 @@ def _as_they_stand(kept: Sequence[Mention], together: Sequence[Mention]) -> list
 
 def _labelled(linker: Scorer, left: Sequence[_Left]) -> list[list[Mention]]:
     """The mentions that are left; those without a label are asked for one anew, as by a link."""
-    asked = [(some, places) for some in left if (places := some.unlabelled())]
-    documents = []
-    for some, places in asked:
-        begin = max(0, some.place - 2 * _NEAR)
-        stretch = some.text[begin : some.place + 2 * _NEAR]
-        near = [some.moved[i] for i in places if some.moved[i].end <= begin + len(stretch)]
-        near = [replace(m, start=m.start - begin, end=m.end - begin) for m in near]
-        documents.append(Document("", stretch, tuple(near)))
-    found = iter(linker.prepare(documents)[1] if documents else [])
+    places = [some.unlabelled() for some in left]
+    asked = [_stretch(some, few) for some, few in zip(left, places, strict=True) if few]
+    found = iter(linker.prepare(asked)[1] if asked else [])
     result = []
-    for some in left:
+    for some, few in zip(left, places, strict=True):
         mentions = list(some.moved)
-        if places := some.unlabelled():
-            for i, mention in zip(places, next(found), strict=False):
-                mentions[i] = replace(mentions[i], label=mention.label)
+        for i, mention in zip(few, next(found) if few else [], strict=True):
+            mentions[i] = replace(mentions[i], label=mention.label)
         result.append(mentions)
     return result
+
+
+def _stretch(some: _Left, few: Sequence[int]) -> Document:
+    """A few of the mentions that are left, and the text about them."""
+    begin = max(0, some.place - 2 * _NEAR)
+    moved = [some.moved[i] for i in few]
+    shown = [replace(m, start=m.start - begin, end=m.end - begin) for m in moved]
+    return Document("", some.text[begin : some.place + 2 * _NEAR], tuple(shown))
 
 
 def _scores(
