@@ -75,8 +75,8 @@ benchmark-small: $(VENV)/.test-stamp
 	$(BIN)/entlink benchmark $(OUT)/benchmark-small/contexts.jsonl --peers tests.peers.light \
 	  --out $(OUT)/benchmark-small
 
-# Does the part that an explanation names change the odds most? Over gold mentions (docs/explain.md);
-# FAITHFUL="--sentences 20 --words 5" for a try.
+# Does the part that an explanation names change the odds most? Over gold mentions (docs/explain.md),
+# under ten minutes on two cores; FAITHFUL="--sentences 20 --words 5 --whole 3" for a try.
 .PHONY: faithful masked-head
 ALL_DEV_SETS := $(foreach name,aida_testa tweeki_a topres19th_dev,$(SHARED)/data/mentions/dev/$(name).jsonl.gz)
 faithful: $(VENV)/.test-stamp

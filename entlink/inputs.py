@@ -67,15 +67,17 @@ def mention_input(
         cut = right.rfind(" ")
         right = right if cut < 0 else right[:cut]
     sentence = sentence_around(text, start, end)
-    elsewhere = _elsewhere(text, start, end)
-    return MentionInput(full_name or text[start:end], left, right, sentence, label, elsewhere)
+    first, last = elsewhere(text, start, end)
+    return MentionInput(
+        full_name or text[start:end], left, right, sentence, label, text[first:last].strip()
+    )
 
 
-def _elsewhere(text: str, start: int, end: int) -> str:
-    """The words around another place of the name that the contexts do not reach.
+def elsewhere(text: str, start: int, end: int) -> tuple[int, int]:
+    """The stretch (start, end) around another place of the name that the contexts do not reach.
 
     There a person may have the first name, a team its sport. Looked for at the beginning of the
-    document, then after the mention; "" if it is at neither.
+    document, then after the mention; (0, 0) if it is at neither.
     """
     name = text[start:end]
     after = end + CONTEXT_CHARS
@@ -85,22 +87,21 @@ def _elsewhere(text: str, start: int, end: int) -> str:
             if not _is_inside_word(text, at, at + len(name)):
                 return _around(text, at, at + len(name))
             at = text.find(name, at + 1, stop)
-    return ""
+    return 0, 0
 
 
 def _is_inside_word(text: str, start: int, end: int) -> bool:
     return text[max(0, start - 1) : start].isalnum() or text[end : end + 1].isalnum()
 
 
-def _around(text: str, start: int, end: int) -> str:
+def _around(text: str, start: int, end: int) -> tuple[int, int]:
     """The stretch with some words on each side, none of them cut."""
     left, right = max(0, start - ELSEWHERE_CHARS), end + ELSEWHERE_CHARS
-    before, behind = text[left:start], text[end:right]
     if left > 0:
-        before = before[before.find(" ") + 1 :]
+        left += text[left:start].find(" ") + 1
     if right < len(text):
-        behind = behind[: behind.rfind(" ") + 1]
-    return before + text[start:end] + behind
+        right = end + text[end:right].rfind(" ") + 1
+    return left, min(right, len(text))
 
 
 def with_full_names(mentions: Sequence[Mention]) -> list[Mention]:
@@ -185,7 +186,7 @@ def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
 
     The document's beginning, which says what it is about, comes next (see ``mention_input``).
     """
-    left = f"{item.elsewhere.strip()} | {item.left}" if item.elsewhere.strip() else item.left
+    left = f"{item.elsewhere} | {item.left}" if item.elsewhere else item.left
     return left, item.span, item.right
 
 
