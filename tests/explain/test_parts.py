@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entlink.explain.parts import Window, word_spans
-from entlink.inputs import mention_input, pair_context, pair_context_of
+from entlink.inputs import elsewhere, mention_input, pair_context, pair_context_of
 from entlink.records import Mention
 
 WORDS = st.sampled_from(
@@ -62,6 +62,7 @@ def test_parts_lie_in_the_window_beside_the_mention(window: Window) -> None:
     covered = {place for span in spans for place in range(span.start, span.end)}
     seen = {*window.left, *range(m.end, m.end + len(window.item.right))}
     seen |= set(range(window.sentence, window.sentence + len(window.item.sentence)))
+    seen |= set(range(*elsewhere(window.text, m.start, m.end)))
     assert covered == seen - set(range(m.start, m.end))
     for parts in (window.sentences(), window.words()):
         for part in parts:
