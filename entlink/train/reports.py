@@ -19,7 +19,7 @@ from entlink.kb.demonyms import DEMONYMS
 from entlink.records import Entity
 from entlink.train import frames as f
 from entlink.train.data import Example, Relation
-from entlink.train.matches import Team, teams_by_sport
+from entlink.train.matches import Team, best_named, teams_by_sport
 
 _HUMAN = "Q5"
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -68,7 +68,7 @@ class _Known:
 
     @classmethod
     def of(cls, entities: Sequence[Entity], relations: Sequence[Relation]) -> _Known:
-        best = _best_named(entities)
+        best = best_named(entities)
         countries = {name: best[name] for name in DEMONYMS if name in best}
         nations: dict[str, list[Team]] = {}
         others: dict[str, list[Team]] = {}
@@ -219,16 +219,6 @@ def _scene(
     fill |= {"d": f"{random_.randint(1, 28):02}", "d2": f"{random_.randint(1, 12):02}"}
     fill |= {"day": random_.choice(_DAYS), "cup": random_.choice(f.CUPS), "s": called}
     return _Scene(values | {key: (value, None) for key, value in fill.items()})
-
-
-def _best_named(entities: Sequence[Entity]) -> dict[str, int]:
-    """The most popular entity of each name."""
-    best: dict[str, int] = {}
-    for row, entity in enumerate(entities):
-        rival = best.get(entity.name)
-        if rival is None or (entities[rival].popularity or 0.0) < (entity.popularity or 0.0):
-            best[entity.name] = row
-    return best
 
 
 def _by_country(
