@@ -45,7 +45,7 @@ from entlink.train.data import (
     read_relations,
     read_texts,
 )
-from entlink.train.distant import Ambiguous, composed_ambiguous
+from entlink.train.distant import Ambiguous, composed_ambiguous, composed_longer
 from entlink.train.matches import adjective_examples, match_examples
 from entlink.train.reports import report_examples
 from entlink.train.weights import Row, fit_coherence, fit_weights
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 64  # mentions
 _REPORTS = ("match-", "adjective-", "report-")  # composed documents, as they begin
-_AMBIGUOUS = ("ambiguous-", "rivals-")
+_AMBIGUOUS = ("ambiguous-", "rivals-", "longer-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class CalibrationTraining:
     n_reports: int = 0  # mentions in whole news reports
     unlabelled: tuple[Path, ...] = ()  # texts beside whose sentences the ambiguous names stand
     hold_out: int = 16  # as in the retriever's and the reranker's training
+    n_longer: int = 0  # texts that name someone in full, then another by the last name
     n_rivals: int = 0  # documents with several bearers of one name, about so many
     n_mentions: int = 3000  # of held-out documents; those drawn are taken whole
     n_dev: int = 7000  # of dev documents
@@ -167,6 +168,7 @@ def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
         *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
         *report_examples(entities, facts, n=config.n_reports, seed=seed, fillers=fillers),
+        *composed_longer(ambiguous, n=config.n_longer, seed=seed),
         *_rivals(composed_ambiguous(ambiguous, fillers, n=8 * config.n_rivals, seed=seed + 1)),
     ]
     return label_examples(made, config.detector)

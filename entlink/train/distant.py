@@ -16,6 +16,7 @@ from entlink.kb.aliases import normalise
 from entlink.records import Entity
 from entlink.train.data import Example, Relation, name_variant
 
+_HUMAN = "Q5"
 _WORD = re.compile(r"\b\w[\w.'’&-]*")
 _MAX_WORDS = 5  # of a name
 _AROUND = 300  # characters on each side in which a neighbour's name counts
@@ -122,6 +123,43 @@ def composed_ambiguous(
         mention = random_.choice(shared)
         text = left + mention + after.format(*values, **words)
         yield Example(f"ambiguous-{number}", text, len(left), len(left) + len(mention), entity.id)
+
+
+def composed_longer(ambiguous: Ambiguous, *, n: int, seed: int) -> Iterator[Example]:
+    """Two sentences: someone by the full name, then a bearer of the last name alone.
+
+    "George Washington ... Washington, between Oregon and Canada": the shorter name does not always
+    mean the one who was named in full. Both are mentions.
+    """
+    random_ = random.Random(seed)
+    last: dict[str, list[int]] = {}
+    for row, entity in enumerate(ambiguous.entities):
+        words = entity.name.split()
+        if len(words) == 2 and _HUMAN in entity.types:
+            last.setdefault(normalise(words[-1]), []).append(row)
+    names = sorted(name for name in last if name in ambiguous.bearers)
+    for number in range(n if names else 0):
+        name = random_.choice(names)
+        person = random_.choice(last[name])
+        others = [row for row in ambiguous.bearers[name] if ambiguous.neighbours.get(row)]
+        if not others:
+            continue
+        other = random_.choice(others)
+        entity = ambiguous.entities[other]
+        shown = next((s for s in (entity.name, *entity.aliases) if normalise(s) == name), None)
+        around = [random_.choice(ambiguous.neighbours[other]) for _ in range(3)]
+        values = [name_variant(ambiguous.entities[o], random_, noise=False) for _, o in around]
+        frame = random_.choice(_FRAMES[:5])
+        if shown is None or person == other or frame.startswith("{1}"):
+            continue
+        full = ambiguous.entities[person]
+        left = f"{full.name} was in the news again on Monday. "
+        before, after = frame.split("{0}")
+        start = left + before.format("", *values, p=around[0][0])
+        text = start + shown + after.format("", *values, p=around[0][0])
+        doc = f"longer-{number}"
+        yield Example(doc, text, 0, len(full.name), full.id)
+        yield Example(doc, text, len(start), len(start) + len(shown), entity.id)
 
 
 def spread(examples: Iterable[Example], *, per_name: int) -> list[Example]:
