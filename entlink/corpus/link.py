@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from entlink.corpus.engines import InProcess, Processes, n_cores
-from entlink.corpus.items import Entry, Item, SetAside
+from entlink.corpus.items import Entry, Item, SetAside, shard_chars
 from entlink.corpus.job import Engine, OnProgress, Summary, quarantine_path, run_job
 from entlink.corpus.readers import CorpusReader
 from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
@@ -102,6 +102,7 @@ def link_corpus(
         out,
         chosen.engine,
         run=run,
+        shard_chars=shard_chars(reranker=options.reranker),
         strict=strict,
         restart=restart,
         on_progress=on_progress,
@@ -167,8 +168,8 @@ def _engine(
     if linker is not None:
         options = options_of(linker, options)
         check_can_be_loaded(linker, options)
-    elif name == "local":
-        options = options_for(opened, options, device=device)
+    else:
+        options = options_for(opened, options, device=device if name == "local" else None)
     edits = edits_of(linker, opened)
     each = threads or (max(1, n_cores() // processes) if name == "local" else None)
     setup = Setup(str(Path(opened.path).absolute()), opened.digest, device, each, options, edits)

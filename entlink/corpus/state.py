@@ -28,27 +28,26 @@ def options_of(linker: LinksTexts, options: LinkOptions) -> LinkOptions:
     return replace(options, exact=exact, backend=_BACKENDS.get(backend, backend))
 
 
-def options_for(bundle: Bundle, options: LinkOptions, *, device: str) -> LinkOptions:
-    """The options with the reranker's backend that "auto" means for this bundle on this machine."""
+def options_for(bundle: Bundle, options: LinkOptions, *, device: str | None) -> LinkOptions:
+    """The options with what this bundle settles: has it a reranker, and what does "auto" mean?
+
+    The latter for linkers on this machine's ``device``; None where others link, which look for
+    themselves.
+    """
+    from entlink.backends import reads_eight_bits
+    from entlink.linker import choose_device
+
     if not bundle.has("reranker"):
         return replace(options, reranker=False)
-    if not options.reranker or options.backend != "auto":
+    if not options.reranker or options.backend != "auto" or device is None:
         return options
-    return replace(options, backend="openvino" if _reads_eight_bits(bundle, device) else "torch")
-
-
-def _reads_eight_bits(bundle: Bundle, device: str) -> bool:
-    from entlink.backends import int8_folder
-    from entlink.linker import choose_device
-    from entlink.rerank.int8 import has_openvino
-
-    made = has_openvino() and int8_folder(bundle).is_dir()
-    return made and choose_device(device, None) == "cpu"
+    eight_bits = reads_eight_bits(bundle, device=choose_device(device, None))
+    return replace(options, backend="openvino" if eight_bits else "torch")
 
 
 def part_of(linker: LinksTexts | None) -> str:
     """A digest of the part of the KB that the linker was limited to; WHOLE if it was not."""
-    rows = getattr(getattr(linker, "retriever", None), "_within", None)
+    rows = getattr(getattr(linker, "retriever", None), "part", None)
     return WHOLE if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
 
 
