@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entlink.corpus.shards import LinkOptions, LinksTexts
+from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
 from entlink.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,6 +44,41 @@ def options_for(bundle: Bundle, options: LinkOptions, *, device: str | None) -> 
         return options
     eight_bits = reads_eight_bits(bundle, device=choose_device(device, None))
     return replace(options, backend="openvino" if eight_bits else "torch")
+
+
+def bundle_of(linker: LinksTexts | None, bundle: Bundle | str | Path | None) -> Bundle:
+    """The bundle that other processes load: the linker's, if there is one. It is opened."""
+    from entlink.bundle import Bundle, open_bundle
+
+    if linker is None:
+        return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    own: Bundle | None = getattr(linker, "bundle", None)
+    if own is None:
+        raise ConfigError("this linker has no bundle that other processes could load; use one")
+    return own
+
+
+def setup_for(
+    linker: LinksTexts | None,
+    bundle: Bundle | str | Path | None,
+    *,
+    device: str,
+    threads: int | None,
+    options: LinkOptions,
+    here: bool = False,
+) -> Setup:
+    """How other processes get a linker like this one, or of this bundle; ``here``: this machine's.
+
+    Raises ConfigError where they cannot.
+    """
+    opened = bundle_of(linker, bundle)
+    if linker is not None:
+        options = options_of(linker, options)
+        check_can_be_loaded(linker, options)
+    else:
+        options = options_for(opened, options, device=device if here else None)
+    path = str(Path(opened.path).absolute())
+    return Setup(path, opened.digest, device, threads, options, edits_of(linker, opened))
 
 
 def part_of(linker: LinksTexts | None) -> str:
