@@ -130,11 +130,12 @@ def test_a_text_that_cannot_be_linked_costs_no_other(bundle: Bundle) -> None:
 
 @pytest.mark.usefixtures("room")
 def test_a_dataset_takes_the_options_of_a_corpus(bundle: Bundle, tmp_path: Path) -> None:
-    rows = [{"key": 0, "body": "Jordan met Paris Hilton in Paris."}]
+    text = "Jordan met Paris Hilton in Paris."
+    rows = [{"key": 0, "body": text}]
     options: dict[str, Any] = {"reranker": False, "ids": ("Q1", "Q4"), "n_candidates": 2}
     (row,) = linked_rows(rows, bundle, **options)
     out = tmp_path / "o.jsonl"
-    link_corpus([Document("0", rows[0]["body"])], out, bundle=bundle.path, device="cpu", **options)
+    link_corpus([Document("0", text)], out, bundle=bundle.path, device="cpu", **options)
     expected = json.loads(out.read_bytes())["mentions"]
     assert [{k: v for k, v in m.items() if k != "label"} for m in row["mentions"]] == expected
     linker = without_reranker(Linker.load(bundle.path, device="cpu"))
