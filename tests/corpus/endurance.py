@@ -73,6 +73,16 @@ def read_samples(path: Path) -> list[Sample]:
     return [Sample(*json.loads(line)) for line in whole]
 
 
+def read_last(path: Path) -> Sample | None:
+    """The last sample of a run that is at work, None before the first."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return Sample(*json.loads(whole[-1])) if whole else None
+
+
 def rss_mb() -> float:
     """Resident memory of this process and its children, in MB (Linux)."""
     pages = [int(fields[21]) for fields in _stat()]

@@ -86,6 +86,27 @@ def test_a_killed_node_changes_no_byte(
         cluster.remove_node(node)
 
 
+def test_there_is_an_actor_for_each_gpu(bundle: Bundle, cluster: Any, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=4, num_gpus=2)  # Ray takes our word for them
+    before = set(actors())
+    seen: list[int] = []
+
+    def count(_: Progress) -> None:
+        seen.append(sum(a["State"] != "DEAD" for id_, a in actors().items() if id_ not in before))
+
+    source = [Document(str(n), f"Jordan in {n}") for n in range(600)]
+    summary = link_corpus(
+        source,
+        tmp_path / "o.jsonl",
+        bundle=bundle.path,
+        engine="ray",
+        processes=0,
+        on_progress=count,
+    )
+    assert (summary.n_documents, set(seen)) == (600, {2})
+    cluster.remove_node(node)
+
+
 @pytest.fixture(scope="module")
 def room(cluster: Any) -> None:
     """Two cores for actors of Datasets."""
