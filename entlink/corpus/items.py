@@ -103,7 +103,7 @@ def distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Set aside each document whose id was there before; what was seen is kept on disk."""
     seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": a nameless file
     try:
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8000"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000"):
             seen.execute(f"PRAGMA {pragma}")
         seen.execute("CREATE TABLE ids (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         seen.execute("BEGIN")
