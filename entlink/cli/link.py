@@ -224,7 +224,7 @@ def _to_stdout(
         shown=sys.stderr.isatty() and not quiet and (as_jsonl or not sys.stdout.isatty())
     )
     counts, asides = Counts(), _Asides(strict=strict)
-    at_a_time = shard_chars(reranker=linker.reranker is not None)
+    at_a_time = shard_chars(reranker=not no_reranker)
     for batch in batches(distinct(chain(given, reader)), max_chars=at_a_time):
         for result in link_batch(linker, batch, n_candidates=candidates):
             if isinstance(result, SetAside):
