@@ -9,7 +9,8 @@ interrupted goes on when the same command is given again: OUT.run holds what was
 Writes OUT.json (samples and verdict) and OUT.svg (the plot). The exit code is 1 if the rate of the
 last tenth is more than 5% below that of the second (the first warms up), or memory grew by more
 than 5% between them. The rate that is judged is that of documents a second of the processor, which
-other work on the machine hardly changes; the rate by the clock stands beside it.
+other work on the machine changes less than that by the clock, which stands beside it; but it does
+change it, by up to a fifth, so see `tests.corpus.beside` if there is any.
 """
 
 from __future__ import annotations
