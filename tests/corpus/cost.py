@@ -3,7 +3,7 @@
     python -m tests.corpus.cost FILE.jsonl.gz [--bundle DIR] [--documents 20] [--read 5]
         [--pairs-per-second N]
 
-CPU seconds are those of one thread, which other work on the machine changes by a fifth at most.
+CPU seconds are those of one thread, which other work on the machine has changed by up to a quarter.
 The first --read documents are also linked with the reranker. --pairs-per-second is what a GPU
 reads, measured with `python -m tests.corpus.pairs`; from it and the pairs of a document follow the
 GPU hours. All else is then the processor's, as without the reranker. Prints one JSON object.

@@ -10,7 +10,7 @@ Writes OUT.json (samples and verdict) and OUT.svg (the plot). The exit code is 1
 last tenth is more than 5% below that of the second (the first warms up), or memory grew by more
 than 5% between them. The rate that is judged is that of documents a second of the processor, which
 other work on the machine changes less than that by the clock, which stands beside it; but it does
-change it, by up to a fifth, so see `tests.corpus.beside` if there is any.
+change it, by up to a quarter, so see `tests.corpus.beside` if there is any.
 """
 
 from __future__ import annotations

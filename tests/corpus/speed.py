@@ -5,7 +5,7 @@
 
 FILEs are texts of your own; without any they are composed, with two or three names each (--one:
 with one, which is quicker). The loop and the batches are compared by
-the processor time of one thread, which other work on the machine hardly changes, on a tenth of the
+the processor time of one thread, which other work on the machine slows alike, on a tenth of the
 documents; the processes by the clock, so leave the machine alone. Prints one JSON object.
 """
 
