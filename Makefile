@@ -75,8 +75,8 @@ benchmark-small: $(VENV)/.test-stamp
 	$(BIN)/entlink benchmark $(OUT)/benchmark-small/contexts.jsonl --peers tests.peers.light \
 	  --out $(OUT)/benchmark-small
 
-# Does the part that an explanation names change the odds most? Over gold mentions (docs/explain.md);
-# FAITHFUL="--sentences 20 --words 5" for a try.
+# Does the part that an explanation names change the odds most? Over gold mentions (docs/explain.md),
+# under ten minutes on two cores; FAITHFUL="--sentences 20 --words 5 --whole 3" for a try.
 .PHONY: faithful masked-head
 ALL_DEV_SETS := $(foreach name,aida_testa tweeki_a topres19th_dev,$(SHARED)/data/mentions/dev/$(name).jsonl.gz)
 faithful: $(VENV)/.test-stamp
@@ -139,10 +139,12 @@ N ?= 1000000
 measure-kb: $(VENV)/.test-stamp
 	@mkdir -p $(OUT)
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_dump_100_items.json.bz2
+	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/wikidata_stream_635_items.json.bz2
 	$(BIN)/python kb/recipe/measure_kb.py importer $(SHARED)/data/raw/enwiki-shortened.xml.bz2
 	$(BIN)/python kb/recipe/measure_kb.py recombine $(N) --from $(SHARED)/data/wikidata --out $(OUT)/many.jsonl.gz
 	$(BIN)/python kb/recipe/measure_kb.py build $(OUT)/many.jsonl.gz --out $(OUT)/many-kb
 	$(BIN)/python kb/recipe/measure_kb.py open $(OUT)/many-kb
+	$(BIN)/python kb/recipe/measure_kb.py circles 400000
 
 # The same with vectors and index: bytes, seconds, memory, recall; goes on where it was interrupted.
 # Hours for millions: make measure-scale N=6000000; then what another number costs (docs/scale.md).

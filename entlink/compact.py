@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from heapq import merge
 from itertools import groupby
@@ -59,9 +58,14 @@ def compact_bundle(name_or_path: str | Path) -> tuple[Bundle, int]:
 
 
 def _make(bundle: Bundle, kb: LiveKnowledgeBase, merged: str) -> Path:
-    """A bundle of the knowledge base as it is now, beside the old one."""
+    """A bundle of the knowledge base as it is now, beside the old one.
+
+    Nobody else makes one, since edits are locked: what is there is of a process that was killed.
+    """
     path = bundle.path.resolve()
-    made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    made = path.with_name(f".{path.name}.compacted")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
     try:
         for name in bundle.files:
             if name != FILE_NAME:

@@ -18,6 +18,8 @@ from entlink.records import Entity, Mention
 CONTEXT_CHARS = 200  # on each side of the mention
 HEAD_CHARS = 100  # of the document's start: what the text is about
 SENTENCE_CHARS = 300  # a sentence reaches at most this far on each side
+ELSEWHERE_CHARS = 36  # on each side of the same name at another place of the document
+_SEARCHED = 2000  # characters in which that place is looked for
 MAX_SURFACES = 12  # names by which one entity can be retrieved
 VIEWS = ("name", "aliases", "description")  # of an entity; each text of each view has a vector
 
@@ -34,6 +36,7 @@ class MentionInput:
     right: str
     sentence: str
     label: str
+    elsewhere: str = ""  # where else the document has the name; only the cross-encoder reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,41 @@ def mention_input(
         cut = right.rfind(" ")
         right = right if cut < 0 else right[:cut]
     sentence = sentence_around(text, start, end)
-    return MentionInput(full_name or text[start:end], left, right, sentence, label)
+    first, last = elsewhere(text, start, end)
+    return MentionInput(
+        full_name or text[start:end], left, right, sentence, label, text[first:last].strip()
+    )
+
+
+def elsewhere(text: str, start: int, end: int) -> tuple[int, int]:
+    """The stretch (start, end) around another place of the name that the contexts do not reach.
+
+    There a person may have the first name, a team its sport. Looked for at the beginning of the
+    document, then after the mention; (0, 0) if it is at neither.
+    """
+    name = text[start:end]
+    after = end + CONTEXT_CHARS
+    for begin, stop in ((0, min(_SEARCHED, start - CONTEXT_CHARS)), (after, after + _SEARCHED)):
+        at = text.find(name, begin, max(0, stop))
+        while at >= 0:
+            if not _is_inside_word(text, at, at + len(name)):
+                return _around(text, at, at + len(name))
+            at = text.find(name, at + 1, stop)
+    return 0, 0
+
+
+def _is_inside_word(text: str, start: int, end: int) -> bool:
+    return text[max(0, start - 1) : start].isalnum() or text[end : end + 1].isalnum()
+
+
+def _around(text: str, start: int, end: int) -> tuple[int, int]:
+    """The stretch with some words on each side, none of them cut."""
+    left, right = max(0, start - ELSEWHERE_CHARS), end + ELSEWHERE_CHARS
+    if left > 0:
+        left += text[left:start].find(" ") + 1
+    if right < len(text):
+        right = end + text[end:right].rfind(" ") + 1
+    return left, min(right, len(text))
 
 
 def with_full_names(mentions: Sequence[Mention]) -> list[Mention]:
@@ -141,22 +178,40 @@ def entity_numbers(item: EntityInput) -> tuple[float, float, float]:
 
 def pair_context(text: str, start: int, end: int, *, full_name: str = "") -> tuple[str, str, str]:
     """Left context, span, right context for the cross-encoder, which cuts them to its budget."""
-    item = mention_input(text, start, end, full_name=full_name)
-    return item.left, item.span, item.right
+    return pair_context_of(mention_input(text, start, end, full_name=full_name))
+
+
+def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
+    """The same of a mention that is an input already: first the name elsewhere, if it is anywhere.
+
+    The document's beginning, which says what it is about, comes next (see ``mention_input``).
+    """
+    left = f"{item.elsewhere} | {item.left}" if item.elsewhere else item.left
+    return left, item.span, item.right
 
 
 def cut_mention(
-    left: Sequence[int], span: Sequence[int], right: Sequence[int], *, n_span: int, n: int
+    left: Sequence[int],
+    span: Sequence[int],
+    right: Sequence[int],
+    *,
+    n_span: int,
+    n: int,
+    n_head: int = 0,
 ) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """At most n tokens in all, n_span of them the span's.
 
-    Contexts lose what is farthest from the span; what one side leaves the other gets.
+    Contexts lose what is farthest from the span, but the left one keeps its first n_head tokens;
+    what one side leaves the other gets.
     """
     span = span[:n_span]
     room = n - len(span)
-    n_right = min(len(right), max(room // 2, room - len(left)))
+    n_head = min(n_head, room // 2)
+    n_right = min(len(right), max((room - n_head) // 2, room - len(left)))
     n_left = min(len(left), room - n_right)
-    return left[len(left) - n_left :], span, right[:n_right]
+    if n_left < len(left):
+        left = [*left[:n_head], *left[len(left) - n_left + n_head :]]
+    return left, span, right[:n_right]
 
 
 def cut_entity(

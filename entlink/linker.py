@@ -190,11 +190,20 @@ class Linker(MentionScorer):
         ``options`` are those of `entlink.explain.ExplainOptions`: against, words, ...;
         ``vectors=False`` leaves out what needs the vocabulary.
         """
-        from entlink.explain import ExplainOptions, explain
+        return next(self.explain_all(text, [mention], **options))
+
+    def explain_all(
+        self,
+        text: str | Document,
+        mentions: Sequence[Mention | tuple[int, int] | str] | None = None,
+        **options: Any,
+    ) -> Iterator[Explanation]:
+        """As `explain`, of several mentions or of all of the text, which is scored only once."""
+        from entlink.explain import ExplainOptions, explain_all
 
         vocabulary = self.vocabulary if options.pop("vectors", True) else None
         chosen = ExplainOptions(**options)
-        return explain(self, text, mention, vocabulary=vocabulary, options=chosen)
+        return explain_all(self, text, mentions, vocabulary=vocabulary, options=chosen)
 
     def _mentions(
         self, docs: Sequence[Doc], given: Sequence[Sequence[Mention] | None]

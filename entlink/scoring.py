@@ -84,7 +84,10 @@ class MentionScorer:
         ]
         with self._timed("retrieve"):
             if candidates is None:
-                found = self.retriever.retrieve(inputs, k=N_CANDIDATES)
+                distinct = list(dict.fromkeys(inputs))  # an explanation has the same many times
+                retrieved = self.retriever.retrieve(distinct, k=N_CANDIDATES)
+                once = dict(zip(distinct, retrieved, strict=True))
+                found = [once[item] for item in inputs]
             else:
                 found = self.retriever.rank(inputs, candidates)
         evidence = [self.retriever.evidence(candidates) for candidates in found]

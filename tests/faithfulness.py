@@ -20,10 +20,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="gold mentions")
     parser.add_argument("--bundle")
-    parser.add_argument("--backend", default="torch", help="gradients are PyTorch's anyway")
+    parser.add_argument("--backend", default="openvino", help="of links; gradients are PyTorch's")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--sentences", type=int, default=200, help="mentions, drawn")
-    parser.add_argument("--words", type=int, default=40, help="mentions, drawn; 0: leave out")
+    parser.add_argument("--sentences", type=int, default=150, help="mentions, drawn")
+    parser.add_argument("--words", type=int, default=30, help="mentions, drawn; 0: leave out")
+    parser.add_argument(
+        "--whole", type=int, default=20, help="mentions whose text's others are linked too"
+    )
+    parser.add_argument(
+        "--whole-words", type=int, default=0, help="the same for words; a minute for each mention"
+    )
     parser.add_argument("--out", type=Path, help="a folder for faithfulness.json")
     args = parser.parse_args()
     linker = entlink.load(args.bundle, backend=args.backend, threads=args.threads)
@@ -41,13 +47,20 @@ def main() -> None:
         for document in gold.documents
     ]
     figures = []
-    for kind, n in (("sentence", args.sentences), ("word", args.words)):
+    samples = (
+        ("sentence", False, args.sentences),
+        ("word", False, args.words),
+        ("sentence", True, args.whole),
+        ("word", True, args.whole_words),
+    )
+    for kind, whole, n in samples:
         if not n:
             continue
         found = measure_faithfulness(
             linker,
             documents,
             kind=kind,
+            whole=whole,
             n_mentions=n,
             on_mention=lambda i: click.echo(f"mention {i}", err=True) if i % 20 == 0 else None,
         )

@@ -171,6 +171,7 @@ def test_killed_around_the_swap(bundle: Path, when: str) -> None:
     assert fresh.kb.by_id("N2") is not None
     assert compact_bundle(bundle)[1] == (4 if when == "before" else 1)
     assert names(KnowledgeBase.open(bundle)) == EXPECTED
+    assert not list(bundle.parent.glob(f".{bundle.name}.*"))  # and nothing of it stays
 
 
 def test_two_steps_where_there_is_no_single_one(

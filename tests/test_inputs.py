@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from entlink.inputs import (
     CONTEXT_CHARS,
+    ELSEWHERE_CHARS,
     HEAD_CHARS,
     MAX_SURFACES,
     SENTENCE_CHARS,
     EntityInput,
+    cut_mention,
+    elsewhere,
     entity_description,
     entity_inputs,
     entity_numbers,
@@ -236,3 +239,49 @@ def test_pairs_are_shown_three_other_names_last() -> None:
     many = Entity("Q2", "name", tuple("abcde"), "a thing")
     assert pair_entity(many) == ("name", "a thing; also a, b, c")
     assert pair_entity(Entity("Q3", "bare")) == ("bare", "")
+
+
+def test_the_name_elsewhere_is_shown_first() -> None:
+    text = f"King Hussein of Jordan spoke. {'Others did as well. ' * 20}Jordan was praised."
+    start = text.rindex("Jordan")
+    stretch = text[slice(*elsewhere(text, start, start + 6))]
+    assert stretch.startswith("King Hussein of Jordan spoke.") and stretch.endswith(" ")
+    left, span, _ = pair_context(text, start, start + 6)
+    assert span == "Jordan" and left.startswith("King Hussein of Jordan spoke.") and " | " in left
+
+
+def test_what_the_contexts_reach_is_not_elsewhere() -> None:
+    text = "Jordan met Jordan in Jordan."
+    assert elsewhere(text, 11, 17) == (0, 0)
+    assert pair_context(text, 11, 17)[0] == "Jordan met "
+
+
+@given(before=st.text("ab ", max_size=40), after=st.text("ab ", max_size=40))
+def test_elsewhere_is_the_name_as_a_word(before: str, after: str) -> None:
+    text = f"{before}ab{after}{'.' * 500}ab"
+    begin, end = elsewhere(text, len(text) - 2, len(text))
+    words = re.findall(r"[ab]+", text[:-2])
+    assert (begin < end) == ("ab" in words)
+    if begin < end:
+        assert "ab" in re.findall(r"[ab]+", text[begin:end])
+        assert not text[max(0, begin - 1) : begin].isalnum() or begin == 0
+        assert end - begin <= 2 + 2 * ELSEWHERE_CHARS
+
+
+@given(
+    left=st.lists(st.integers(), max_size=30),
+    right=st.lists(st.integers(), max_size=30),
+    n=st.integers(4, 24),
+    n_head=st.integers(0, 12),
+)
+def test_the_left_context_keeps_its_head(
+    left: list[int], right: list[int], n: int, n_head: int
+) -> None:
+    before, span, after = cut_mention(left, [7, 8, 9], right, n_span=3, n=n, n_head=n_head)
+    assert len(before) + len(span) + len(after) <= n and list(span) == [7, 8, 9]
+    assert list(after) == right[: len(after)]
+    if len(before) < len(left):
+        head = min(n_head, (n - 3) // 2)
+        tail = len(before) - head
+        assert [*before] == [*left[:head], *left[len(left) - tail :]]
+        assert len(before) + len(after) == n - 3  # nothing of the budget is left over

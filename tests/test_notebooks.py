@@ -28,9 +28,9 @@ SHOWN = {
     "01_link_a_text": ("Q3783", "Q3884", "not in the knowledge base"),
     "02_your_own_kb": ("tel-1", "db-3", "cat-1", "Mara Lindqvist"),
     "03_train": ("host-orion", "room-orion", "right before"),
-    "04_why_this_entity": ("Michael Jordan", "basketball", "none shared"),
-    "05_how_big_must_a_vector_be": ("margin_100", "dimensions keep"),
-    "06_what_the_teacher_taught": ("the teacher prefers", "right one"),
+    "04_why_this_entity": ("Michael Jordan", "basketball", "none shared", "enriched cosine"),
+    "05_how_big_must_a_vector_be": ("margin_1000", "dimensions keep", "length of the right text"),
+    "06_what_the_teacher_taught": ("the teacher prefers", "right one", "mean lead"),
     "07_a_corpus": ("Richard Nixon", "Leonid Brezhnev", "diary.html"),
 }
 

@@ -41,6 +41,10 @@ def test_links_between_our_files_lead_somewhere(name: str) -> None:
 @pytest.mark.usefixtures("builtin_bundle")
 @needs_posix_shell
 def test_what_readme_shows_works(tmp_path: Path) -> None:
-    for block, done in zip(blocks(README), run_blocks(README, tmp_path), strict=True):
+    ran = run_blocks(README, tmp_path)
+    for block, done in zip(blocks(README), ran, strict=True):
         assert done.stdout.strip(), f"printed nothing:\n{block.code}"
+    own = next(d for b, d in zip(blocks(README), ran, strict=True) if "kb build" in b.code)
+    assert "id <- 'sku', name <- 'product', description <- 'description'" in own.stderr
+    assert "cordless drill" in own.stdout  # and not the bicycle of that name
     assert {"links.html", "links.jsonl"} <= {path.name for path in tmp_path.iterdir()}

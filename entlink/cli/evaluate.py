@@ -75,7 +75,7 @@ def command(
         _check_folder(path)
     sets = read_sets(files, format=format)
     lists = None if candidates is None else read_candidates(candidates, sets)
-    ids = None if seen is None else read_ids(seen)
+    ids = None if seen is None else frozenset(read_ids(seen))
     linker = Linker.load(bundle, device=device, threads=threads, backend=backend, exact=exact)
     progress = sys.stderr.isatty() and not quiet
     measured = [

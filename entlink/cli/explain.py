@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,7 @@ from entlink.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from entlink.linker import Linker
-    from entlink.records import Document, Mention
+    from entlink.records import Document
 
 _PLACE = re.compile(r"(\d+):(\d+)")
 
@@ -77,28 +75,32 @@ def command(
     """
     import orjson
 
+    from entlink.errors import InputError
+
     if (text is None) == (source is None):
         raise click.UsageError("give a FILE, - for standard input, or --text, and only one of them")
     document = _document(source, text)
     from entlink.linker import Linker
 
     linker = Linker.load(bundle, **options)
-    chosen = [_place(m, document.text) for m in mentions]
-    for n, mention in enumerate(chosen or _found(linker, document, source or "the text")):
-        explanation = linker.explain(
-            document,
-            mention,
-            against=against,
-            n_candidates=candidates,
-            words=not fast,
-            vectors=not fast,
-            head=head,
-        )
+    explanations = linker.explain_all(
+        document,
+        [_place(m, document.text) for m in mentions] or None,
+        against=against,
+        n_candidates=candidates,
+        words=not fast,
+        vectors=not fast,
+        head=head,
+    )
+    n = 0
+    for n, explanation in enumerate(explanations, start=1):
         if as_json:
             click.echo(orjson.dumps(explanation.to_dict()).decode())
         else:
-            click.echo(("\n" if n else "") + str(explanation))
+            click.echo(("\n" if n > 1 else "") + str(explanation))
         sys.stdout.flush()
+    if not n:
+        raise InputError(f"{source or 'the text'}: no mention was found; name one with --mention")
 
 
 def _document(source: str | None, text: str | None) -> Document:
@@ -123,12 +125,3 @@ def _place(mention: str, text: str) -> tuple[int, int] | str:
 
     place = _PLACE.fullmatch(mention)
     return (int(place[1]), int(place[2])) if place and find_words(text, mention) < 0 else mention
-
-
-def _found(linker: Linker, document: Document, where: str) -> Iterable[Mention]:
-    from entlink.errors import InputError
-
-    (linked,) = linker.link(document, n_candidates=1)
-    if not linked.links:
-        raise InputError(f"{where}: no mention was found; name one with --mention")
-    return [link.mention for link in linked.links]

@@ -147,7 +147,7 @@ def build(
     tell_rest("set aside", bad)
     if not quiet:
         tell_rest("mended", notes)
-        click.echo(summary(report, time.perf_counter() - started), err=True)
+        click.echo(summary(report, time.perf_counter() - started, bad.n), err=True)
         if report.any_case and any_case is None:
             tell(_ANY_CASE)
     return 1 if bad.n else 0
@@ -265,13 +265,15 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def summary(report: BuildReport, seconds: float) -> str:
-    """What a build did, a line each."""
+def summary(report: BuildReport, seconds: float, n_set_aside: int) -> str:
+    """What a build did, a line each; of all that was set aside the build knows its own part."""
+    n_unread = n_set_aside - report.n_duplicates - report.n_refused
     lines = [
         f"{report.path}: {report.n_entities:,} entities, {report.n_aliases:,} names, "
         f"{report.n_relations_kept:,} relations in {seconds:.1f} s"
     ]
     for n, what in (
+        (n_unread, "lines set aside: they cannot be read"),
         (report.n_merged, "records joined with one of the same id"),
         (report.n_duplicates, "records left out: their id had come before"),
         (report.n_refused, "records left out: they lack an id or a name"),

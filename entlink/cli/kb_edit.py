@@ -25,9 +25,10 @@ from entlink.errors import InputError
 
 if TYPE_CHECKING:
     from entlink.bundle import Bundle
-    from entlink.kb.importers.records import OnBad, Records
+    from entlink.kb.importers.records import Records
     from entlink.kb.importers.settings import Settings
     from entlink.kb.live import LiveKnowledgeBase
+    from entlink.kb.scratch import Told
     from entlink.records import Entity
 
 _READING = ("formats", "columns", "no_header", "delimiter", "encoding", "lang", "strict")
@@ -93,7 +94,7 @@ def add(
             ),
             row_ids=None,  # numbers of rows would meet those of another table added before
         )
-        found = _read(files, formats, settings, refuse if strict else bad, strict=strict)
+        found = _read(files, formats, settings, bad, strict=strict)
         tell_rest("set aside", bad)
     kb = _editable(opened)
     (kb.put if update else kb.add)(*found)
@@ -130,7 +131,7 @@ def _read(
     files: tuple[Path, ...],
     formats: tuple[str, ...],
     settings: Settings,
-    on_bad: OnBad,
+    bad: Told,
     *,
     strict: bool,
 ) -> list[Entity]:
@@ -140,6 +141,7 @@ def _read(
     from entlink.kb.store import KnowledgeBase
 
     others = Counter[str]()
+    on_bad = refuse if strict else bad
     sources = [
         source_of(_counted(read_source(path, format, settings, on_bad=on_bad), others), format)
         for path, format in zip(files, formats_of(files, formats, called="files"), strict=True)
@@ -156,7 +158,7 @@ def _read(
             raise InputError(str(error).replace(folder, ", ".join(map(str, files)))) from None
         with KnowledgeBase.open(Path(folder)) as kb:
             found = [entity for batch in kb.iterate() for entity in batch]
-    for line in summary(report, 0.0).splitlines()[1:]:
+    for line in summary(report, 0.0, bad.n).splitlines()[1:]:
         tell(line)
     for what, n in sorted(others.items()):
         tell(f"{n:,} {what} left out: only 'entlink kb build' takes them")

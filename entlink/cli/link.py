@@ -132,7 +132,7 @@ def _part(types: str, ids: Path | None) -> dict[str, tuple[str, ...]]:
     """The part of the KB that is linked to: types and ids, neither for all of it."""
     from entlink.kb.importers.jsonl import read_ids
 
-    wanted = tuple(sorted(read_ids(ids))) if ids else ()
+    wanted = tuple(sorted(set(read_ids(ids)))) if ids else ()
     if ids and not wanted:
         raise InputError(f"{ids}: no ids; write one a line")
     return {"types": tuple(filter(None, map(str.strip, types.split(",")))), "ids": wanted}

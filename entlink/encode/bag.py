@@ -90,7 +90,7 @@ class BagEntities(nn.Module):
         texts = [cast(Bags, t) for t in (f.name, f.description)]
         name_means, description_means = self.embedder(texts)
         name = self.name_text(name_means)
-        numbers = torch.from_numpy(f.numbers).to(name.device)
+        numbers = torch.from_numpy(f.numbers).to(name.device, non_blocking=True)
         description = self.description_text(description_means)
         content = self.content([description, self.types(f.types), numbers])
         mixed = self.entity([functional.gelu(content), name])

@@ -30,12 +30,7 @@ class Embedder(nn.Module):
         bags = [bag for text in texts for bag in text.kinds()]
         joined = join_ragged(bags)
         weight = self.table.weight
-        means = functional.embedding_bag(
-            torch.from_numpy(joined.ids).to(weight.device),
-            weight,
-            torch.from_numpy(joined.offsets[:-1]).to(weight.device),
-            mode="mean",
-        )
+        means = _averages(weight, joined)
         parts = iter(torch.split(means, [len(bag) for bag in bags]))
         return [torch.cat([next(parts) for _ in text.kinds()], dim=1) for text in texts]
 
@@ -64,14 +59,17 @@ class SparseEncoder(nn.Module):
 
     def forward(self, bag: Ragged) -> Tensor:
         """(n sets of IDs) -> (n, out); an empty set is a zero average."""
-        mean = functional.embedding_bag(
-            torch.from_numpy(bag.ids).to(self.table.weight.device),
-            self.table.weight,
-            torch.from_numpy(bag.offsets[:-1]).to(self.table.weight.device),
-            mode="mean",
-        )
-        encoded: Tensor = functional.gelu(self.layer(mean))
+        encoded: Tensor = functional.gelu(self.layer(_averages(self.table.weight, bag)))
         return encoded
+
+
+def _averages(table: Tensor, bags: Ragged) -> Tensor:
+    """(rows, dim) -> (n, dim): of each bag the mean of its rows; zero if it has none."""
+    ids, offsets = (
+        torch.from_numpy(array).to(table.device, non_blocking=True)  # a GPU is not waited for
+        for array in (bags.ids, bags.offsets[:-1])
+    )
+    return functional.embedding_bag(ids, table, offsets, mode="mean")
 
 
 def hash_ids(sets: Sequence[Sequence[str]], *, rows: int) -> Ragged:

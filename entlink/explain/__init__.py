@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from entlink.explain.main import ExplainOptions, explain, find_mention, find_words
+from entlink.explain.main import ExplainOptions, explain, explain_all
+from entlink.explain.mentions import find_mention, find_words
 from entlink.explain.result import (
     GROUPS,
     Effect,
@@ -23,6 +24,7 @@ __all__ = [
     "VectorReading",
     "Vocabulary",
     "explain",
+    "explain_all",
     "find_mention",
     "find_words",
 ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +13,16 @@ from numpy.typing import NDArray
 from entlink import decide
 from entlink.errors import ConfigError, InputError
 from entlink.explain.masked import head_folder, pair_readings
+from entlink.explain.mentions import Together
 from entlink.explain.occlusion import (
     Question,
-    context_questions,
     effects,
     entity_questions,
+    input_questions,
 )
 from entlink.explain.parts import Window
 from entlink.explain.reading import readings
+from entlink.explain.removal import removals
 from entlink.explain.result import (
     ExplainedCandidate,
     Explanation,
@@ -31,7 +32,6 @@ from entlink.explain.result import (
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer, Scores, Terms
 from entlink.explain.tokens import token_weights
 from entlink.explain.vocabulary import Vocabulary
-from entlink.inputs import with_full_names
 from entlink.records import NIL, Document, Entity, Mention
 
 
@@ -72,11 +72,40 @@ def explain(
     Vectors are read as words where a vocabulary is given. InputError if the text has no such
     mention, or the knowledge base no entity that is asked for.
     """
+    return next(explain_all(linker, text, [mention], vocabulary=vocabulary, options=options))
+
+
+def explain_all(
+    linker: Scorer,
+    text: str | Document,
+    mentions: Sequence[Mention | tuple[int, int] | str] | None = None,
+    *,
+    vocabulary: Vocabulary | None = None,
+    options: ExplainOptions | None = None,
+) -> Iterator[Explanation]:
+    """As `explain`, of several mentions of one text, or of all that are given or found in it.
+
+    The text is scored once, however many they are.
+    """
     options = options or ExplainOptions()
     document = Document("text", text) if isinstance(text, str) else text
-    text = document.text
-    found, together = _mentions(linker, document, mention, alone=options.alone)
-    scores = _scored(linker, text, found, together)
+    together = Together(linker, document, alone=options.alone)
+    chosen = [(m.start, m.end) for m in together.everything] if mentions is None else mentions
+    for mention in chosen:
+        found, others = together.of(mention)
+        scores = together.scores(found, others)
+        yield _explained(linker, document.text, found, others, scores, vocabulary, options)
+
+
+def _explained(
+    linker: Scorer,
+    text: str,
+    found: Mention,
+    others: Sequence[Mention],
+    scores: Scores,
+    vocabulary: Vocabulary | None,
+    options: ExplainOptions,
+) -> Explanation:
     asked_for = _row_of(linker, options.against)
     retrieved = asked_for is None or bool(np.isin(asked_for, scores.retrieved.rows))
     if asked_for is not None and not retrieved:
@@ -88,7 +117,10 @@ def explain(
     views = linker.retriever.encoder.config.views
     base = Base(window, scores, entities, answer, rival, views)
     extra = None if retrieved else options.against
-    candidates = _candidates(linker, base, options.n_candidates, extra)
+    inputs = effects(linker, base, _questions(base, options))
+    fixed = None if retrieved else scores.retrieved.rows
+    others = others if retrieved else [found]
+    taken = removals(linker, base, others, words=options.words, candidates=fixed)
     result = Explanation(
         text=text,
         mention=found,
@@ -96,64 +128,12 @@ def explain(
         name="" if answer == NIL_PLACE else entities[answer].name,
         probability=float(scores.probabilities[answer]),
         rival="" if rival == answer else NIL if rival == NIL_PLACE else entities[rival].id,
-        candidates=candidates,
-        effects=tuple(effects(linker, base, _questions(base, options))),
+        candidates=_candidates(linker, base, options.n_candidates, extra),
+        effects=(*inputs, *taken),
         n_candidates=len(entities),
         n_read=int(np.isfinite(scores.logits).sum()),
     )
     return _with_models(linker, base, result, vocabulary, options)
-
-
-def find_mention(linker: Scorer, text: str, mention: Mention | tuple[int, int] | str) -> Mention:
-    """The mention as the linker sees it in this text. InputError if the text has none such."""
-    return _mentions(linker, Document("text", text), mention, alone=True)[0]
-
-
-def find_words(text: str, words: str) -> int:
-    """Where the words first stand whole, not inside others; -1 if nowhere."""
-    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) if words else None
-    return found.start() if found else -1
-
-
-def _mentions(
-    linker: Scorer, document: Document, mention: Mention | tuple[int, int] | str, *, alone: bool
-) -> tuple[Mention, list[Mention]]:
-    """The mention; and all of the text in order, it among them, where the others count."""
-    place = mention if isinstance(mention, Mention) else _given(document.text, mention)
-    _, ((labelled,),) = linker.prepare([replace(document, mentions=(place,))])  # checks the offsets
-    is_ready = isinstance(mention, Mention)
-    if is_ready and (alone or not linker.decision.sees_documents):
-        return place, [place]
-    _, (everything,) = linker.prepare([document])
-    at = (place.start, place.end)
-    same = [m for m in everything if (m.start, m.end) == at]
-    own = place if is_ready else next(iter(same), labelled)
-    rest = [m for m in everything if (m.start, m.end) != at]
-    ordered = sorted([own, *rest], key=lambda m: (m.start, m.end))
-    together = with_full_names(ordered)
-    found = place if is_ready else together[ordered.index(own)]
-    together[ordered.index(own)] = found
-    return found, [found] if alone else together
-
-
-def _given(text: str, mention: tuple[int, int] | str) -> Mention:
-    if isinstance(mention, str):
-        start = find_words(text, mention)
-        if start < 0:
-            start = text.find(mention) if mention else -1
-        if start < 0:
-            raise InputError(f"the text does not have {mention!r}; name words as they stand in it")
-        mention = (start, start + len(mention))
-    start, end = mention
-    return Mention(start, end, text[start:end])
-
-
-def _scored(linker: Scorer, text: str, mention: Mention, together: Sequence[Mention]) -> Scores:
-    """Of the mention; the others count where the bundle has a document pass."""
-    if not linker.decision.sees_documents:
-        return linker.score([(text, mention)])[0]
-    scored = linker.score([(text, m) for m in together], documents=[0] * len(together))
-    return scored[together.index(mention)]
 
 
 def _row_of(linker: Scorer, entity_id: str | None) -> int | None:
@@ -184,7 +164,7 @@ def _sides(
 
 
 def _questions(base: Base, options: ExplainOptions) -> list[Question]:
-    questions = context_questions(base.window, words=options.words)
+    questions = input_questions(base.window)
     for place in base.watched():
         words = options.words and place == base.watched()[0]
         questions += entity_questions(base, base.entities[place], words=words)

@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from entlink.encode.masked import FILE, MaskedHead, token_logits, top_tokens
-from entlink.explain.parts import pair_context_of
 from entlink.explain.result import VectorReading
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer
 from entlink.explain.tokens import pair_tokens, torch_model
-from entlink.inputs import pair_entity
+from entlink.inputs import pair_context_of, pair_entity
 from entlink.rerank.cross_encoder import pad_pairs
 
 _LOW = 0.05  # words of the input that rank below this share of the vocabulary are forgotten

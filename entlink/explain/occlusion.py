@@ -1,7 +1,8 @@
-"""Leaving out one part at a time: of the mention's context, of an entity's text.
+"""Leaving out one input of the models at a time: of the mention, of an entity, of its text.
 
 All else stays: the candidates, what the knowledge base says of the name, and which pairs are read.
-So a change is what the part itself did to the cosine, to the logit, and to the answer's odds.
+So a change is what the input itself did to the cosine, to the logit, and to the answer's odds. What
+stands in the text is taken out of the text itself (see removal.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from entlink.explain.parts import Window, pair_context_of, word_spans
+from entlink.explain.parts import Window, word_spans
 from entlink.explain.result import Effect
 from entlink.explain.scoring import NIL_PLACE, Base, Scorer, Terms
-from entlink.inputs import EntityInput, MentionInput, entity_description, pair_entity
+from entlink.inputs import (
+    EntityInput,
+    MentionInput,
+    entity_description,
+    pair_context_of,
+    pair_entity,
+)
 from entlink.records import Entity
 
 
@@ -41,8 +48,8 @@ class Question:
     entity: EntityTexts | None = None  # of effect.side
 
 
-def context_questions(window: Window, *, words: bool) -> list[Question]:
-    """The inputs of the mention tower, then sentences, then words of the context."""
+def input_questions(window: Window) -> list[Question]:
+    """The inputs of the mention tower."""
     item = window.item
     blanked = [
         ("span", replace(item, span="")),
@@ -53,18 +60,11 @@ def context_questions(window: Window, *, words: bool) -> list[Question]:
     ]
     if window.mention.full_name:
         blanked.append(("full name", replace(item, span=window.mention.text)))
-    questions = [
-        Question(_asked("mention", "input", name), item=without)
+    return [
+        Question(_asked("mention", name), item=without)
         for name, without in blanked
         if without != item
     ]
-    parts = [("sentence", span) for span in window.sentences()]
-    parts += [("word", span) for span in window.words() if words]
-    for kind, span in parts:
-        said = window.text[span.start : span.end]
-        effect = _asked("mention", kind, said, span.start, span.end)
-        questions.append(Question(effect, item=window.without(span)))
-    return questions
 
 
 def entity_questions(base: Base, entity: Entity, *, words: bool) -> list[Question]:
@@ -80,9 +80,7 @@ def entity_questions(base: Base, entity: Entity, *, words: bool) -> list[Questio
         ("popularity", EntityTexts.of(base, replace(entity, popularity=None, degree=0))),
     ]
     questions = [
-        Question(_asked(entity.id, "input", name), entity=texts)
-        for name, texts in changed
-        if texts != whole
+        Question(_asked(entity.id, name), entity=texts) for name, texts in changed if texts != whole
     ]
     if words:
         questions += _word_questions(entity, whole)
@@ -116,10 +114,8 @@ def effects(linker: Scorer, base: Base, questions: Sequence[Question]) -> list[E
     return found
 
 
-def _asked(
-    side: str, kind: str, part: str, start: int | None = None, end: int | None = None
-) -> Effect:
-    return Effect(side, kind, part, start, end, None, None, None, None, 0.0)
+def _asked(side: str, part: str, *, kind: str = "input") -> Effect:
+    return Effect(side, kind, part, None, None, None, None, None, None, 0.0)
 
 
 def _nameless(texts: EntityTexts) -> EntityTexts:
@@ -137,7 +133,7 @@ def _word_questions(entity: Entity, whole: EntityTexts) -> Iterator[Question]:
         if short is not None:
             inputs = tuple(replace(item, description=short) for item in inputs)
         texts = EntityTexts(inputs, (whole.pair[0], without))
-        yield Question(_asked(entity.id, "word", text[span.start : span.end]), entity=texts)
+        yield Question(_asked(entity.id, text[span.start : span.end], kind="word"), entity=texts)
 
 
 def _change(now: NDArray[np.float32], before: NDArray[np.float32], place: int) -> float | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from entlink.inputs import MentionInput, mention_input
+from entlink.inputs import MentionInput, elsewhere, mention_input
 from entlink.records import Mention
 
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
@@ -47,6 +47,7 @@ class Window:
         m = self.mention
         seen = set(self.left) | set(range(m.end, m.end + len(self.item.right)))
         seen |= set(range(self.sentence, self.sentence + len(self.item.sentence)))
+        seen |= set(range(*elsewhere(self.text, m.start, m.end)))
         seen -= set(range(m.start, m.end))
         spans: list[Span] = []
         for place in sorted(seen):
@@ -68,24 +69,6 @@ class Window:
             for word in word_spans(self.text[span.start : span.end])
         ]
 
-    def without(self, span: Span) -> MentionInput:
-        """The input without a stretch of the text; nothing else takes its place."""
-        m = self.mention
-
-        def cut(context: str, places: range | tuple[int, ...]) -> str:
-            pairs = zip(context, places, strict=True)
-            return "".join(c for c, place in pairs if not span.start <= place < span.end)
-
-        def run(context: str, start: int) -> str:
-            return cut(context, range(start, start + len(context)))
-
-        return replace(
-            self.item,
-            left=cut(self.item.left, self.left),
-            right=run(self.item.right, m.end),
-            sentence=run(self.item.sentence, self.sentence),
-        )
-
     def _split(self, span: Span) -> Iterator[Span]:
         """Stripped sentences, those without a letter left out."""
         stretch = self.text[span.start : span.end]
@@ -100,11 +83,6 @@ class Window:
 def word_spans(text: str) -> list[Span]:
     """The words of a text; numbers with points, and words with apostrophes and hyphens, are one."""
     return [Span(match.start(), match.end()) for match in _WORD.finditer(text)]
-
-
-def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
-    """What the cross-encoder gets of the same input (see `entlink.inputs.pair_context`)."""
-    return item.left, item.span, item.right
 
 
 def _begin(text: str, mention: Mention, sentence: str) -> int:

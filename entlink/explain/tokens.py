@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from entlink.explain.parts import Window, pair_context_of
+from entlink.explain.parts import Window
 from entlink.explain.result import TokenWeight
 from entlink.explain.scoring import Base, Scorer
-from entlink.inputs import pair_entity
+from entlink.inputs import pair_context_of, pair_entity
 from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairTokenizer, pad_pairs
 

@@ -19,21 +19,19 @@ from tqdm import tqdm
 
 from entlink.errors import InputError
 from entlink.kb.describe import compose
+from entlink.kb.hierarchy import keep_types, tell_cycles, types_above
 from entlink.kb.importers.jsonl import read_ids, read_priors, read_relations
 from entlink.kb.importers.records import OnBad, Uses
 from entlink.kb.merge import loads
 from entlink.kb.resolve import (
     Names,
-    keep_types,
     read_facts,
     read_links,
     read_other_names,
     redirect_mentions,
     relate,
     resolve_redirects,
-    tell_cycles,
     type_names,
-    types_above,
 )
 from entlink.kb.scratch import KEPT, Source
 from entlink.kb.staging import Staging
@@ -134,26 +132,27 @@ def build_from(
     Links in `mentions`, texts that an importer has written, are made to name the entities that
     they reach.
     """
-    wanted = read_ids(only) if only else None
     out.mkdir(parents=True, exist_ok=True)
     name = f".{FILE_NAME}.staging" if resume_key else f".{FILE_NAME}.{os.getpid()}.staging"
-    staging = Staging(out / name, key=resume_key, wanted=wanted, on_bad=on_bad, on_note=on_note)
+    staging = Staging(out / name, key=resume_key, on_bad=on_bad, on_note=on_note)
     keep = False
+    scratch = out / f".{FILE_NAME}.new" if resume_key else None  # one, that kills leave no others
     try:
+        n_wanted = staging.want(read_ids(only)) if only else 0
         staging.take(_watched(source, progress) for source in sources)
         report = _finish(
-            staging, sources, out, relations, priors, types, any_case, progress, mentions
+            staging, sources, out, relations, priors, types, any_case, progress, mentions, scratch
         )
     except KeyboardInterrupt:
         keep = bool(resume_key)
         raise
     finally:
         staging.close(remove=not keep)
-    if report.n_duplicates:
+    if report.n_duplicates and on_bad is None:  # else each has been told
         first = list(report.duplicates[:5])
         logger.warning("%d ids appear twice, first kept: %s", report.n_duplicates, first)
-    missing = len(wanted) - report.n_entities - report.n_other_types if wanted else 0
-    return replace(report, n_missing=missing)
+    missing = n_wanted - report.n_entities - report.n_other_types
+    return replace(report, n_missing=missing if n_wanted else 0)
 
 
 def _watched(source: Source, progress: bool) -> Source:
@@ -171,6 +170,7 @@ def _finish(
     any_case: bool | None,
     progress: bool,
     mentions: Path | None,
+    scratch: Path | None,
 ) -> BuildReport:
     """Join what has been set down, and write it."""
     connection, on_bad = staging.connection, staging.on_bad
@@ -191,13 +191,14 @@ def _finish(
     entities = tqdm(
         _entities(connection, linked), desc="entities", total=n_entities, disable=not progress
     )
-    names, used = Names(connection), set[str]()
+    names = Names(connection)
     written = write_kb(
         out / FILE_NAME,
-        _noted(entities, names, used),
+        _noted(entities, names),
         names.rows,
-        lambda: types_above(connection, used),
+        lambda: types_above(connection),
         any_case=any_case,
+        scratch=scratch,
     )
     if mentions:
         redirect_mentions(connection, mentions)
@@ -225,13 +226,10 @@ def _finish(
     )
 
 
-def _noted(
-    entities: Iterable[tuple[int, Entity]], names: Names, types: set[str]
-) -> Iterator[Entity]:
-    """The entities, and beside that their names and the types that they have."""
+def _noted(entities: Iterable[tuple[int, Entity]], names: Names) -> Iterator[Entity]:
+    """The entities, whose names are noted beside."""
     for row, (n, entity) in enumerate(entities):
         names.add(n, row, entity)
-        types.update(entity.types)
         yield entity
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from entlink.kb.aliases import normalise
+from entlink.records import Entity
+
+_IS_COUNTRY = re.compile(
+    r"\b(?:country|countries|sovereign|republic|kingdom|empire|nation|monarchy|island)\b",
+    re.IGNORECASE,
+)
 
 _IRREGULAR = """
 United States of America=American|United States=American|United Kingdom=British
@@ -103,3 +110,8 @@ def _countries() -> dict[str, tuple[str, ...]]:
 def countries_of(surface: str) -> tuple[str, ...]:
     """The places of which the surface is the adjective or whose people it names; mostly none."""
     return _countries().get(normalise(surface), ())
+
+
+def may_be_country(entity: Entity) -> bool:
+    """Do description and types say so? Georgia is a state of the United States as well."""
+    return bool(_IS_COUNTRY.search(f"{entity.description or ''} {' '.join(entity.type_names)}"))

@@ -1,4 +1,4 @@
-"""What staged records say of each other: redirects, types and their hierarchy, facts, priors.
+"""What staged records say of each other: redirects, facts, priors.
 
 All of it is joins in the scratch file, so that memory does not grow with the knowledge base.
 """
@@ -6,8 +6,7 @@ All of it is joins in the scratch file, so that memory does not grow with the kn
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -16,8 +15,7 @@ from entlink.kb.aliases import normalise
 from entlink.kb.describe import Fact
 from entlink.kb.importers.files import replacing
 from entlink.kb.importers.jsonl import read_objects
-from entlink.kb.importers.records import OnBad
-from entlink.kb.scratch import KEPT, OF_OTHER_TYPE
+from entlink.kb.scratch import KEPT
 from entlink.records import Entity
 
 _MOST_FACTS = 200_000  # of one entity that are looked at; of a hub's millions the first must do
@@ -42,85 +40,6 @@ def resolve_redirects(connection: sqlite3.Connection) -> tuple[int, int]:
     total = _number(connection, "SELECT count(*) FROM redirects")
     led = _number(connection, "SELECT count(*) FROM aka")
     return led, total - led
-
-
-def keep_types(connection: sqlite3.Connection, wanted: Iterable[str]) -> int:
-    """Leave out entities none of whose types is wanted or below one; returns how many.
-
-    A type is wanted by its id or by its name. Cycles in the hierarchy do no harm.
-    """
-    found = set(wanted)
-    named = [
-        str(id)
-        for name in sorted(found)
-        for (id,) in connection.execute("SELECT id FROM entities WHERE name = ?", [name])
-    ]
-    found.update(named)
-    waiting = sorted(found)
-    connection.execute("CREATE INDEX IF NOT EXISTS below ON parents (parent)")
-    while waiting:
-        sql = "SELECT child FROM parents WHERE parent = ?"
-        below = {str(child) for (child,) in connection.execute(sql, [waiting.pop()])} - found
-        found |= below
-        waiting += sorted(below)
-    connection.execute("CREATE TEMP TABLE wanted_types (id TEXT PRIMARY KEY) WITHOUT ROWID")
-    connection.executemany("INSERT INTO wanted_types VALUES (?)", ((id,) for id in sorted(found)))
-    done = connection.execute(
-        f"UPDATE entities SET state = {OF_OTHER_TYPE} WHERE state = {KEPT} AND NOT EXISTS ("
-        "SELECT 1 FROM json_each(CAST(record AS TEXT), '$[5]') AS t JOIN wanted_types AS w "
-        "ON w.id = t.value) AND NOT EXISTS ("
-        "SELECT 1 FROM json_each(CAST(record AS TEXT), '$[6]') AS t JOIN wanted_types AS w "
-        "ON w.id = t.value)"
-    )
-    return done.rowcount
-
-
-def types_above(connection: sqlite3.Connection, types: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each type, and each above it, with those right above: (child, parent), once each."""
-    connection.execute("CREATE INDEX IF NOT EXISTS above ON parents (child)")
-    waiting = sorted(types)
-    seen = set(waiting)
-    while waiting:
-        child = waiting.pop()
-        sql = "SELECT DISTINCT parent FROM parents WHERE child = ? ORDER BY parent"
-        for (parent,) in connection.execute(sql, [child]).fetchall():
-            yield child, str(parent)
-            if parent not in seen:
-                seen.add(str(parent))
-                waiting.append(str(parent))
-
-
-def tell_cycles(connection: sqlite3.Connection, on_note: OnBad | None) -> int:
-    """Name the links of the type hierarchy that lead back to a type below; returns how many."""
-    above: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    sql = "SELECT child, parent, place FROM parents ORDER BY child, parent"
-    for child, parent, place in connection.execute(sql):
-        above[child].append((parent, place))
-    finished: set[str] = set()
-    n_cycles = 0
-    for start in list(above):
-        path: dict[str, None] = {start: None}
-        stack = [(start, iter(above[start]))]
-        while stack:
-            id, parents = stack[-1]
-            following = next(parents, None)
-            if following is None:
-                stack.pop()
-                path.pop(id)
-                finished.add(id)
-                continue
-            parent, place = following
-            if parent in path:
-                n_cycles += 1
-                if on_note:
-                    loop = [*list(path)[list(path).index(parent) :], parent]
-                    on_note(f"{place}: the types go round in a circle: {' -> '.join(loop)}")
-            elif parent not in finished and parent in above:
-                path[parent] = None
-                stack.append((parent, iter(above[parent])))
-            else:
-                finished.add(parent)
-    return n_cycles
 
 
 def relate(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -55,13 +55,12 @@ class Staging:
         path: Path,
         *,
         key: str = "",
-        wanted: frozenset[str] | None = None,
         on_bad: OnBad | None = None,
         on_note: OnBad | None = None,
     ) -> None:
         self.path = path
         self.counts = Counts()
-        self._wanted = wanted
+        self._limited = False  # whether only the ids of the table `wanted` are kept
         self.on_bad = on_bad
         self.on_note = on_note
         self._told = [t for t in (on_bad, on_note) if isinstance(t, Told)]
@@ -74,6 +73,22 @@ class Staging:
         self.connection.close()
         if remove:
             remove_scratch(self.path)
+
+    def want(self, ids: Iterable[str]) -> int:
+        """Keep these ids alone of what is taken; returns how many they are."""
+        self.connection.executescript(
+            "DROP TABLE IF EXISTS wanted; CREATE TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID"
+        )
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO wanted VALUES (?)", ((id,) for id in ids)
+        )
+        self.connection.commit()
+        self._limited = True
+        return int(self.connection.execute("SELECT count(*) FROM wanted").fetchone()[0])
+
+    def _is_wanted(self, id: str) -> bool:
+        sql = "SELECT 1 FROM wanted WHERE id = ?"
+        return not self._limited or self.connection.execute(sql, [id]).fetchone() is not None
 
     # -- progress ------------------------------------------------------------------------------
 
@@ -186,7 +201,7 @@ class Staging:
             if self.on_note:
                 self.on_note(f"{where}: {entity.id!r}: {'; '.join(mended)}")
         id = self._target(entity.id)
-        state = KEPT if self._wanted is None or id in self._wanted else NOT_WANTED
+        state = KEPT if self._is_wanted(id) else NOT_WANTED
         record = dumps(entity) if state == KEPT else None
         named = source.name_types and not entity.type_names
         if self._insert(id, entity.name, where, number, state, named, record):

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -54,6 +55,7 @@ def write_kb(
     parents: Callable[[], Iterable[ParentRow]] = tuple,
     *,
     any_case: bool | None = None,
+    scratch: Path | None = None,
     **meta: str,
 ) -> Written:
     """Write a knowledge base file, whole or not at all.
@@ -61,9 +63,9 @@ def write_kb(
     `aliases` is called when all entities are written; its rows come sorted. So is `parents`, the
     hierarchy of types, of which there is no table where there is none. With `any_case` the names
     are found in texts however they are written there; None: if at least half of the entities' own
-    names have no capital.
+    names have no capital. Until it is whole it is `scratch`, None for a name of this process's own.
     """
-    with _in_place(path) as connection:
+    with _in_place(path, scratch) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_SCHEMA)
@@ -77,9 +79,11 @@ def write_kb(
             any_case = n_small >= max(1, n_capital)
         connection.execute("CREATE UNIQUE INDEX entities_id ON entities (id)")
         connection.executemany("INSERT INTO aliases VALUES (?,?,?,?)", aliases())
-        if hierarchy := [(parent, child) for child, parent in parents()]:
+        hierarchy = ((parent, child) for child, parent in parents())
+        if (first := next(hierarchy, None)) is not None:
             connection.execute(_PARENTS)
-            connection.executemany("INSERT OR IGNORE INTO parents VALUES (?,?)", hierarchy)
+            rows_of_it = chain([first], hierarchy)
+            connection.executemany("INSERT OR IGNORE INTO parents VALUES (?,?)", rows_of_it)
         n_aliases = int(connection.execute("SELECT count(*) FROM aliases").fetchone()[0])
         digest = content_digest(connection)
         rows = {
@@ -96,9 +100,9 @@ def write_kb(
 
 
 @contextmanager
-def _in_place(path: Path) -> Iterator[sqlite3.Connection]:
+def _in_place(path: Path, scratch: Path | None) -> Iterator[sqlite3.Connection]:
     """A database under a name of its own, which takes the place of `path` when it is done."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = scratch or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     scratch.unlink(missing_ok=True)
     try:
         connection = sqlite3.connect(scratch)

@@ -40,6 +40,7 @@ class PairConfig:
     entity_tokens: int = 36
     span_tokens: int = 16
     name_tokens: int = 16
+    head_tokens: int = 0  # of a context, for how it begins: the name elsewhere, the title
 
     @property
     def longest(self) -> int:
@@ -54,6 +55,8 @@ class PairConfig:
                     f"{part}_tokens is {n_part}; it must be at least 1 and at most "
                     f"{whole}_tokens, {n_whole}"
                 )
+        if self.head_tokens < 0:
+            raise ConfigError(f"head_tokens is {self.head_tokens}; it must be 0 or more")
 
 
 class PairTokenizer:
@@ -75,7 +78,12 @@ class PairTokenizer:
         halves = []
         for left, span, right in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
             before, its, after = cut_mention(
-                left, span, right, n_span=self.config.span_tokens, n=self.config.context_tokens
+                left,
+                span,
+                right,
+                n_span=self.config.span_tokens,
+                n=self.config.context_tokens,
+                n_head=self.config.head_tokens,
             )
             halves.append([cls, *before, begin, *its, end, *after, sep])
         return halves

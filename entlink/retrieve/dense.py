@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from entlink.decide import Evidence
 from entlink.encode.dual import DualEncoder
 from entlink.inputs import MentionInput
-from entlink.kb.demonyms import countries_of
+from entlink.kb.demonyms import countries_of, may_be_country
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import AliasHit, KnowledgeBase
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
@@ -163,12 +163,13 @@ class Retriever:
         return hits
 
     def _countries(self, bearers: Mapping[str, Sequence[AliasHit]]) -> dict[str, int]:
-        """The most popular entity that has the country's very name."""
+        """The most popular entity of the country's very name; one that is a country, if any is."""
         rows = sorted({hit.row for hits in bearers.values() for hit in hits})
-        names = dict(zip(rows, (e.name for e in self._kb.by_rows(rows)), strict=True))
+        known = dict(zip(rows, self._kb.by_rows(rows), strict=True))
         found = {}
         for country, hits in bearers.items():
-            named = [hit.row for hit in hits if names[hit.row] == country]
+            named = [hit.row for hit in hits if known[hit.row].name == country]
+            named = [row for row in named if may_be_country(known[row])] or named
             if named:
                 found[country] = max(named, key=self._popularity)
         return found

@@ -47,12 +47,13 @@ from entlink.train.data import (
 )
 from entlink.train.distant import Ambiguous, composed_ambiguous
 from entlink.train.matches import adjective_examples, match_examples
+from entlink.train.reports import report_examples
 from entlink.train.weights import Row, fit_coherence, fit_weights
 
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # mentions
-_REPORTS = ("match-", "adjective-")  # composed documents, as they begin
+_REPORTS = ("match-", "adjective-", "report-")  # composed documents, as they begin
 _AMBIGUOUS = ("ambiguous-", "rivals-")
 
 
@@ -72,6 +73,7 @@ class CalibrationTraining:
     n_matches: int = 0  # as in the reranker's training, with another seed
     n_adjectives: int = 0
     n_ambiguous: int = 0
+    n_reports: int = 0  # mentions in whole news reports
     unlabelled: tuple[Path, ...] = ()  # texts beside whose sentences the ambiguous names stand
     hold_out: int = 16  # as in the retriever's and the reranker's training
     n_rivals: int = 0  # documents with several bearers of one name, about so many
@@ -164,6 +166,7 @@ def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
         *match_examples(entities, facts, n=config.n_matches, seed=seed),
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
         *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
+        *report_examples(entities, facts, n=config.n_reports, seed=seed, fillers=fillers),
         *_rivals(composed_ambiguous(ambiguous, fillers, n=8 * config.n_rivals, seed=seed + 1)),
     ]
     return label_examples(made, config.detector)

@@ -37,6 +37,7 @@ class Example:
 def read_examples(paths: Iterable[Path]) -> list[Example]:
     """All mentions with an ``entity`` of JSONL files, plain or gzipped; null is NIL.
 
+    A mention may bring its ``label`` and its ``full_name``, as `label_examples` would add them.
     Raises InputError for a line that is no such document, or whose offsets lie outside its text.
     """
     examples: list[Example] = []
@@ -77,7 +78,10 @@ def _examples_of(doc: Mapping[str, Any]) -> Iterator[Example]:
             raise ValueError(f"{start} to {end} does not lie in a text of {len(text)} characters")
         if not isinstance(m["entity"], str | None):
             raise TypeError("an entity is neither a string nor null")
-        yield Example(str(doc["id"]), text, start, end, m["entity"] or NIL, m.get("label") or "")
+        given = {key: m.get(key) or "" for key in ("label", "full_name")}
+        if not all(isinstance(value, str) for value in given.values()):
+            raise TypeError("a label or full_name is no string")
+        yield Example(str(doc["id"]), text, start, end, m["entity"] or NIL, **given)
 
 
 def label_examples(examples: Sequence[Example], detector: Path | Detector | None) -> list[Example]:

@@ -28,9 +28,9 @@ from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import Probe
 from entlink.train.distil_scores import Taught, labelled, taught
 from entlink.train.distil_student import ListTable, Student, level, score_batch
-from entlink.train.loop import LoopConfig, fit
+from entlink.train.loop import LoopConfig, device_of, fit
 from entlink.train.reranker import Candidates
-from entlink.train.retriever import begin_with, device_of
+from entlink.train.retriever import begin_with
 from entlink.train.tables import EntityTable, MentionTable, read_views
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def prepare(config: DistilTraining, kb: KnowledgeBase, student: Student) -> Less
     width = config.n_candidates + 1
     table = ListTable.of(student.encoder, lists, logits, examples, views[0], width=width)
     return Lesson(
-        tables=tuple(EntityTable.of(student.encoder, view) for view in views),
+        tables=tuple(EntityTable.of(student.encoder, view, first=views[0]) for view in views),
         lists=table,
         others=_others(config, student.encoder, views[0]),
         key=found.key,

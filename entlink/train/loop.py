@@ -33,6 +33,11 @@ class LoopConfig:
     seed: int = 0  # of dropout
 
 
+def device_of(name: str) -> str:
+    """The device of this name; "auto" is a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
 def fit(
     model: nn.Module,
     loss_at: Callable[[int], Tensor],
@@ -55,7 +60,7 @@ def fit(
     )
     run = f"{config} {run}"
     start = _resume(model, optimizer, checkpoint, run) if checkpoint and checkpoint.exists() else 0
-    running = 0.0
+    running: Tensor | None = None  # read now and then alone: each time a GPU has to be waited for
     bar = tqdm(range(start, config.n_steps), initial=start, total=config.n_steps, desc=title)
     for step in bar:
         model.train()
@@ -67,9 +72,10 @@ def fit(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
-        running = loss.item() if step == start else 0.98 * running + 0.02 * loss.item()
+        now = loss.detach()
+        running = now if running is None else torch.lerp(running, now, 0.02)
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{running:.3f}")
+            bar.set_postfix(loss=f"{running.item():.3f}")
         done = step + 1
         if checkpoint and (done == config.n_steps or done % config.checkpoint_every == 0):
             _save(model, optimizer, done, run, checkpoint)

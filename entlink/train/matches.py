@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from entlink.kb.aliases import normalise
-from entlink.kb.demonyms import DEMONYMS
+from entlink.kb.demonyms import DEMONYMS, may_be_country
 from entlink.records import Entity
 from entlink.train.data import Example, Relation
 
@@ -196,11 +196,7 @@ def match_examples(
 def adjective_examples(entities: Sequence[Entity], *, n: int, seed: int) -> Iterator[Example]:
     """Countries by adjective or by name, where the country is meant; now and then a language."""
     random_ = random.Random(seed)
-    by_name: dict[str, Entity] = {}
-    for entity in entities:
-        known = by_name.get(entity.name)
-        if known is None or (known.popularity or 0.0) < (entity.popularity or 0.0):
-            by_name[entity.name] = entity
+    by_name = {name: entities[row] for name, row in best_named(entities).items()}
     countries = sorted(country for country in DEMONYMS if country in by_name)
     people = _people(entities)
     for number in range(n if len(countries) > 1 else 0):
@@ -216,6 +212,17 @@ def adjective_examples(entities: Sequence[Entity], *, n: int, seed: int) -> Iter
         values = _values(random_, "soccer", people)
         frame = random_.choice(frames)
         yield _example(f"adjective-{number}", frame, names, values, by_name[gold].id)
+
+
+def best_named(entities: Sequence[Entity]) -> dict[str, int]:
+    """The row of the most popular entity of each name; of a country's name, the best country."""
+    best: dict[str, tuple[bool, float, int]] = {}
+    for row, entity in enumerate(entities):
+        is_country = entity.name in DEMONYMS and may_be_country(entity)
+        key = (is_country, entity.popularity or 0.0, -row)  # of equals the first
+        if entity.name not in best or best[entity.name] < key:
+            best[entity.name] = key
+    return {name: -row for name, (_, _, row) in best.items()}
 
 
 def _people(entities: Sequence[Entity]) -> list[str]:

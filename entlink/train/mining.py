@@ -68,8 +68,9 @@ def hard_negatives(
     queries = _mention_vectors(model, mentions)
     for some in _chunks(len(mentions)):
         _, found = index.search(queries[some], k=2 * k)
-        for i, positions in zip(some, found, strict=True):
-            positions = positions[positions >= 0]
-            wrong = positions[rows[positions] != mentions.gold[i]][:k]
-            negatives[i, : len(wrong)] = wrong
+        is_wrong = (found >= 0) & (rows[found] != mentions.gold[some, None])
+        first = np.argsort(~is_wrong, axis=1, kind="stable")[:, :k]  # in the order they were found
+        negatives[some, : first.shape[1]] = np.take_along_axis(
+            np.where(is_wrong, found, -1), first, axis=1
+        )
     return negatives

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
@@ -28,9 +28,10 @@ from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.data import Example, fold_of, read_examples, read_relations, read_texts
 from entlink.train.distant import Ambiguous, composed_ambiguous, distant_examples, spread
-from entlink.train.loop import LoopConfig, fit
+from entlink.train.loop import LoopConfig, device_of, fit
 from entlink.train.losses import binary, list_or_nil
 from entlink.train.matches import adjective_examples, match_examples
+from entlink.train.reports import report_examples
 from entlink.train.student import StudentConfig, Teacher, keep_layers, match_probabilities
 from entlink.train.tables import read_views
 from entlink.train.vocabulary import prune_vocabulary, shorten
@@ -62,6 +63,7 @@ class RerankerTraining:
     n_ambiguous: int = 0  # and so many that are composed
     n_matches: int = 0  # reports of matches, composed of the teams in relations
     n_adjectives: int = 0  # sentences with adjectives of countries
+    n_reports: int = 0  # mentions in whole news reports, composed (train/reports.py)
     hold_out: int = 16  # one document in so many is left for calibration
     vocabulary: int = 11_000
     positions: int = 128  # the longest pair in tokens
@@ -73,6 +75,7 @@ class RerankerTraining:
     epochs: float = 1.0
     learning_rate: float = 6e-5
     bf16: bool = True
+    device: str = "auto"  # a GPU if there is one
     seed: int = 0
     pair: PairConfig = field(default_factory=PairConfig)
     # not in repr(), so that checkpoints of runs without it go on
@@ -86,6 +89,34 @@ class Candidates:
     example: Example
     gold: int  # KB row of the true entity, -1 for NIL
     rows: tuple[int, ...]  # of wrong candidates, best first
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that is read in training, as token ids."""
+
+    golds: tuple[int, ...]  # of each list: the KB row of the true entity, -1 for NIL
+    rows: tuple[tuple[int, ...], ...]  # and those of wrong candidates, best first
+    first: Sequence[Sequence[int]]  # the mention's half of a pair, of each list
+    second: Sequence[Mapping[int, Sequence[int]]]  # the entity's, by KB row, in each view
+
+    @classmethod
+    def of(
+        cls, pairs: PairTokenizer, lists: Sequence[Candidates], views: Sequence[Sequence[Entity]]
+    ) -> Material:
+        """The texts of the lists and of their candidates."""
+        rows = sorted({row for c in lists for row in (c.gold, *c.rows) if row >= 0})
+        second: dict[int, dict[int, list[int]]] = {}
+        for view in views:  # the same view may be there twice, to be seen more often
+            if id(view) not in second:
+                halves = pairs.entities([pair_entity(view[row]) for row in rows])
+                second[id(view)] = dict(zip(rows, halves, strict=True))
+        return cls(
+            golds=tuple(c.gold for c in lists),
+            rows=tuple(c.rows for c in lists),
+            first=pairs.mentions(_contexts(lists)),
+            second=[second[id(view)] for view in views],
+        )
 
 
 def train_reranker(config: RerankerTraining, *, watch: Watch | None = None) -> dict[str, int]:
@@ -103,6 +134,24 @@ def train_reranker(config: RerankerTraining, *, watch: Watch | None = None) -> d
         raise InputError(f"{config.kb}: no mention to train on; give mentions of its entities")
     counts = {"n_lists": len(lists), "n_nil": sum(c.gold < 0 for c in lists)}
     log.info("%d lists, %d of them NIL", *counts.values())
+    encoder = begin(config, lists, views)
+    material = Material.of(encoder.pairs, lists, views)
+    teacher = None
+    if config.student is not None:
+        reader = CrossEncoder.load(config.student.teacher)
+        its = material
+        if reader.pairs.tokenizer.to_str() != encoder.pairs.tokenizer.to_str():
+            its = Material.of(reader.pairs, lists, views)
+        teacher = Teacher(reader, its.first, its.second)
+    learn(config, encoder, material, teacher=teacher, watch=watch)
+    encoder.save(config.out)
+    return counts
+
+
+def begin(
+    config: RerankerTraining, lists: Sequence[Candidates], views: Sequence[Sequence[Entity]]
+) -> CrossEncoder:
+    """The base with a smaller vocabulary and fewer positions; of a student, fewer layers."""
     base = CrossEncoder.load(config.base)
     texts = (text for entities in views for e in entities for text in pair_entity(e))
     contexts = (c.example.text for c in lists)
@@ -112,10 +161,12 @@ def train_reranker(config: RerankerTraining, *, watch: Watch | None = None) -> d
     model = shorten(model, positions=config.positions)
     if config.student is not None:
         model = keep_layers(model, n=config.student.layers)
-    encoder = CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
-    _fit(config, encoder, lists, views, watch)
-    encoder.save(config.out)
-    return counts
+    return CrossEncoder(model, PairTokenizer(tokenizer, config.pair))
+
+
+def _contexts(lists: Sequence[Candidates]) -> list[tuple[str, str, str]]:
+    examples = [c.example for c in lists]
+    return [pair_context(e.text, e.start, e.end, full_name=e.full_name) for e in examples]
 
 
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
@@ -166,6 +217,7 @@ def _made(
         *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
         *match_examples(entities, facts, n=config.n_matches, seed=seed),
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
+        *report_examples(entities, facts, n=config.n_reports, seed=seed, fillers=fillers),
     ]
 
 
@@ -175,33 +227,28 @@ def _candidates(example: Example, gold: int, found: Retrieved) -> Candidates:
     return Candidates(example, gold, rows)
 
 
-def _fit(
+def learn(
     config: RerankerTraining,
     encoder: CrossEncoder,
-    lists: Sequence[Candidates],
-    views: Sequence[Sequence[Entity]],
-    watch: Watch | None,
+    material: Material,
+    *,
+    teacher: Teacher | None = None,
+    watch: Watch | None = None,
 ) -> None:
-    contexts = [pair_context(c.example.text, c.example.start, c.example.end) for c in lists]
-    first = encoder.pairs.mentions(contexts)
-    rows = sorted({row for c in lists for row in (c.gold, *c.rows) if row >= 0})
-    texts = [{row: pair_entity(view[row]) for row in rows} for view in views]
-    second = [
-        dict(zip(rows, encoder.pairs.entities(list(some.values())), strict=True)) for some in texts
-    ]
-    teacher = None
-    if config.student is not None:
-        teacher = Teacher(CrossEncoder.load(config.student.teacher), contexts, texts)
-    batches = _batches(config, first)
+    """The training itself; goes on from its checkpoint."""
+    encoder.model.to(device_of(config.device))
+    if teacher is not None:
+        teacher.encoder.model.to(device_of(config.device))
+    batches = _batches(config, material.first)
 
     def loss_at(step: int) -> Tensor:
         epoch, at = divmod(step, len(batches))
         generator = random.Random(f"{config.seed} {epoch} {at}")
-        number = generator.randrange(len(second))
-        view, drawn, asked = second[number], [], []
+        number = generator.randrange(len(material.second))
+        view, drawn, asked = material.second[number], [], []
         for index in batches[_shuffled(len(batches), config.seed + epoch)[at]]:
-            chosen, gold = _draw(config, lists[index], generator)
-            drawn.append((first[index], [view[row] for row in chosen], gold))
+            chosen, gold = _draw(config, material.golds[index], material.rows[index], generator)
+            drawn.append((material.first[index], [view[row] for row in chosen], gold))
             asked.append((index, chosen))
         aim = None if teacher is None else teacher.logits(asked, view=number)
         return _list_loss(config, encoder, drawn, aim)
@@ -234,7 +281,7 @@ def _told(watch: Watch, encoder: CrossEncoder, step: int) -> None:
 def _list_loss(
     config: RerankerTraining,
     encoder: CrossEncoder,
-    lists: Sequence[tuple[list[int], list[list[int]], int]],
+    lists: Sequence[tuple[Sequence[int], list[Sequence[int]], int]],
     aim: Tensor | None = None,
 ) -> Tensor:
     """Loss of some lists: (mention's half, candidates' halves, place of the gold one or -1).
@@ -279,13 +326,13 @@ def _shuffled(n: int, seed: int) -> list[int]:
 
 
 def _draw(
-    config: RerankerTraining, item: Candidates, generator: random.Random
+    config: RerankerTraining, gold: int, rows: tuple[int, ...], generator: random.Random
 ) -> tuple[list[int], int]:
     """The gold row, the hardest wrong ones and some of the others; and where the gold one is."""
-    n_hard = min(len(item.rows), config.n_wrong // 2)
-    hard, others = item.rows[:n_hard], item.rows[n_hard:]
+    n_hard = min(len(rows), config.n_wrong // 2)
+    hard, others = rows[:n_hard], rows[n_hard:]
     n_others = min(len(others), config.n_wrong - n_hard)
     chosen = [*hard, *generator.sample(others, n_others)]
-    if item.gold < 0:
+    if gold < 0:
         return chosen, -1
-    return [item.gold, *chosen], 0
+    return [gold, *chosen], 0

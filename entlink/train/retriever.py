@@ -21,7 +21,7 @@ from entlink.inputs import entity_inputs
 from entlink.records import Entity
 from entlink.retrieve.index import VectorIndex
 from entlink.train import data
-from entlink.train.loop import LoopConfig, fit
+from entlink.train.loop import LoopConfig, device_of, fit
 from entlink.train.losses import in_batch_softmax, triplet
 from entlink.train.mining import hard_negatives, recall_at, surface_vectors
 from entlink.train.progress import Progress
@@ -116,7 +116,7 @@ def _prepare(config: RetrieverTraining) -> _Run:
         begin_with(model, DualEncoder.load(config.embeddings))
     model.count_tokens([entity_inputs(entity)[0] for entity in views[0]])
     found = training_sets(config, views[0], rows)
-    tables = [EntityTable.of(model, view) for view in views]
+    tables = [EntityTable.of(model, view, first=views[0]) for view in views]
     sets = [MentionTable.of(model, s, views[0], rows) for s in found]
     dev = _dev_table(config, model, views[0], rows)
     log.info("training on %s mentions, dev %d", [len(s) for s in sets], len(dev))
@@ -148,10 +148,6 @@ def begin_with(model: DualEncoder, other: DualEncoder) -> None:
             )
         with torch.no_grad():
             table.copy_(given)
-
-
-def device_of(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _steps(run: _Run, number: int) -> int:
@@ -237,8 +233,10 @@ def _batch_loss(
         entities = model.entity_vectors(entity_features)
     return _loss(config, model)(
         mentions.float() @ entities.float().T,  # (n mentions, n columns)
-        torch.from_numpy(golds).to(model.device),
-        torch.from_numpy(table.rows[columns]).to(model.device),
+        *(
+            torch.from_numpy(array).to(model.device, non_blocking=True)
+            for array in (golds, table.rows[columns])
+        ),
     )
 
 

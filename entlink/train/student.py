@@ -18,8 +18,6 @@ from entlink.errors import ConfigError
 from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, pad_pairs
 
-Text = tuple[str, str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
@@ -57,17 +55,14 @@ class Teacher:
     def __init__(
         self,
         encoder: CrossEncoder,
-        contexts: Sequence[Text],
-        views: Sequence[Mapping[int, tuple[str, str]]],
+        first: Sequence[Sequence[int]],
+        second: Sequence[Mapping[int, Sequence[int]]],
     ) -> None:
-        """``contexts``: of each list of candidates. ``views``: name and text of each KB row."""
+        """Its token ids: the mention's half of each list; by KB row, the entity's in each view."""
         encoder.model.eval()
         self.encoder = encoder
-        self._first = encoder.pairs.mentions(contexts)
-        self._second = [
-            dict(zip(view, encoder.pairs.entities(list(view.values())), strict=True))
-            for view in views
-        ]
+        self._first = first
+        self._second = second
 
     @torch.no_grad()
     def logits(self, lists: Sequence[tuple[int, Sequence[int]]], *, view: int) -> Tensor:

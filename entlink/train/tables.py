@@ -33,9 +33,14 @@ _U = TypeVar("_U")
 def read_views(paths: Sequence[Path]) -> list[list[Entity]]:
     """The entities of each KB in row order; all must have the same ids and names.
 
-    Raises InputError if they do not: rows and surfaces of one would mean others in the next.
+    One that is named twice is read once. Raises InputError if they do not: rows and surfaces of one
+    would mean others in the next.
     """
-    views = [[e for many in KnowledgeBase.open(path).iterate() for e in many] for path in paths]
+    read: dict[Path, list[Entity]] = {}
+    for path in paths:
+        if path not in read:
+            read[path] = [e for many in KnowledgeBase.open(path).iterate() for e in many]
+    views = [read[path] for path in paths]
     names = [(entity.id, surfaces(entity)) for entity in views[0]]
     for path, view in zip(paths, views, strict=True):
         if [(entity.id, surfaces(entity)) for entity in view] != names:
@@ -60,9 +65,19 @@ class EntityTable:
         return len(self.rows)
 
     @classmethod
-    def of(cls, model: DualEncoder, entities: Sequence[Entity]) -> EntityTable:
-        """The table of these entities, in this order."""
-        names = [view_names(entity, model.config.views) for entity in entities]
+    def of(
+        cls,
+        model: DualEncoder,
+        entities: Sequence[Entity],
+        *,
+        first: Sequence[Entity] | None = None,
+    ) -> EntityTable:
+        """The table of these entities, in this order.
+
+        Of a further view of a KB, ``first`` is the first one: it says which surfaces there are, for
+        an entity may have a description in one view and none in another.
+        """
+        names = [view_names(entity, model.config.views) for entity in first or entities]
         whole = model.entity_features([entity_inputs(entity)[0] for entity in entities])
         read = _in_chunks(model.entity_words.names, [name for some in names for name in some])
         return cls(

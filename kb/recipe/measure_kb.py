@@ -4,6 +4,7 @@
     python kb/recipe/measure_kb.py recombine N --from ../shared/data/wikidata --out many.jsonl.gz
     python kb/recipe/measure_kb.py build many.jsonl.gz --out many-kb
     python kb/recipe/measure_kb.py open many-kb
+    python kb/recipe/measure_kb.py circles N
     python kb/recipe/measure_kb.py edit [--bundle NAME|DIR]
 
 `recombine` makes N entities whose names and descriptions are put together from real ones, so that
@@ -26,28 +27,52 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from entlink.kb.build import build_from
+from entlink.kb.hierarchy import tell_cycles
 from entlink.kb.importers import guess_format, read_source
 from entlink.kb.importers.files import read_blocks, replacing
 from entlink.kb.importers.jsonl import read_entities
-from entlink.kb.scratch import Source
+from entlink.kb.scratch import Source, open_scratch
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 
 _LOOKUPS = 10_000
 
 
-def measure_importer(path: Path, format: str | None) -> dict[str, object]:
-    """MB of unpacked file a second: of wall time, and of this process's CPU time."""
-    n_bytes = sum(len(block) for block in read_blocks(path))
-    wall, cpu = time.perf_counter(), time.process_time()
-    kinds = Counter(type(record).__name__ for _, record in read_source(path, format, on_bad=_tell))
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+def measure_importer(path: Path, format: str | None, times: int = 5) -> dict[str, object]:
+    """MB of the unpacked file a second, read as it is and unpacked: the medians of some readings.
+
+    Of wall time, and of this process's time of the processor (of all its threads).
+    """
+    format = format or guess_format(path)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "unpacked"
+        with plain.open("wb") as file:
+            for block in read_blocks(path):
+                file.write(block)
+        n_bytes = plain.stat().st_size
+        rates = {name: _rates(its, format, n_bytes, times) for name, its in
+                 (("unpacked", plain), ("as_it_is", path))}  # fmt: skip
+        kinds = Counter(type(record).__name__ for _, record in read_source(plain, format))
     return {
         "file": path.name,
         "mb": round(n_bytes / 1e6, 1),
-        "mb_per_second": round(n_bytes / 1e6 / wall, 1),
-        "mb_per_cpu_second": round(n_bytes / 1e6 / cpu, 1),
+        **rates,
+        "peak_mb": _rss_mb(),
         "records": dict(kinds),
+    }
+
+
+def _rates(path: Path, format: str, n_bytes: int, times: int) -> dict[str, float]:
+    walls, cpus = [], []
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in read_source(path, format):
+            pass
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return {
+        "mb_per_second": round(n_bytes / 1e6 / statistics.median(walls), 1),
+        "mb_per_cpu_second": round(n_bytes / 1e6 / statistics.median(cpus), 1),
     }
 
 
@@ -96,6 +121,31 @@ def measure_build(sources: Sequence[Path], out: Path) -> dict[str, object]:
     }
 
 
+def measure_circles(n_links: int) -> dict[str, object]:
+    """Seconds and memory of looking for circles in a hierarchy of types with a few."""
+    generator = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        connection = open_scratch(Path(folder) / "scratch", "")
+        n_above = n_links // 5  # of real types, too, most have none below
+        links = ((f"Q{n}", f"Q{generator.randrange(min(n, n_above) or 1)}", f"dump:{n}")
+                 for n in range(n_links))  # fmt: skip
+        connection.executemany("INSERT INTO parents VALUES (?, ?, ?)", links)
+        back = ((f"Q{n}", f"Q{n + 1}", "dump:back") for n in range(0, n_above, 997))
+        connection.executemany("INSERT INTO parents VALUES (?, ?, ?)", back)
+        connection.commit()
+        before, started = _rss_mb(), time.process_time()
+        n_circles = tell_cycles(connection, None)
+        seconds = time.process_time() - started
+        connection.close()
+    return {
+        "links": n_links,
+        "circles": n_circles,
+        "cpu_seconds": round(seconds, 2),
+        "mb_before": before,
+        "peak_mb": _rss_mb(),
+    }
+
+
 def measure_open(path: Path) -> dict[str, object]:
     """Seconds to open, and milliseconds of a look-up by name once it is open."""
     before, started = _rss_mb(), time.perf_counter()
@@ -117,7 +167,9 @@ def measure_open(path: Path) -> dict[str, object]:
     }
 
 
-def measure_edits(like: str | None, threads: int | None, times: int = 50) -> dict[str, object]:
+def measure_edits(
+    like: str | None, threads: int | None, backend: str, times: int = 50
+) -> dict[str, object]:
     """Milliseconds to add an entity, on disk, and to link a text that names it."""
     from entlink.bundle import create_bundle, open_bundle
     from entlink.linker import Linker
@@ -125,7 +177,7 @@ def measure_edits(like: str | None, threads: int | None, times: int = 50) -> dic
     taken: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         bundle = create_bundle(open_bundle(like).path, like, Path(folder) / "bundle")
-        linker = Linker.load(bundle, device="cpu", threads=threads)
+        linker = Linker.load(bundle, device="cpu", threads=threads, backend=backend)
         linker.link("Barack Obama spoke in Chicago.")  # all is loaded
         linker.seconds.clear()
         n_right = 0
@@ -147,6 +199,7 @@ def measure_edits(like: str | None, threads: int | None, times: int = 50) -> dic
     worst = round(1000 * max(taken["both_ms"]), 1)
     stages = {name: round(1000 * s / times, 2) for name, s in linker.seconds.items()}
     return {
+        "reading": linker.reranker.backend if linker.reranker else "none",
         **middle,
         "both_ms_at_most": worst,
         "link_stages_mean_ms": stages,
@@ -177,17 +230,20 @@ def main() -> int:
     build = commands.add_parser("build")
     build.add_argument("source", type=Path)
     build.add_argument("--out", type=Path, required=True)
+    commands.add_parser("circles").add_argument("n", type=int)
     commands.add_parser("open").add_argument("path", type=Path)
     edit = commands.add_parser("edit")
     edit.add_argument("--bundle")
     edit.add_argument("--threads", type=int)
+    edit.add_argument("--backend", default="auto", help="what reads the pairs: torch, openvino")
     options = parser.parse_args()
     run: dict[str, Callable[[], dict[str, object]]] = {
         "importer": lambda: measure_importer(options.path, options.format),
         "recombine": lambda: recombine(options.n, options.source, options.out),
         "build": lambda: measure_build([options.source], options.out),
+        "circles": lambda: measure_circles(options.n),
         "open": lambda: measure_open(options.path),
-        "edit": lambda: measure_edits(options.bundle, options.threads),
+        "edit": lambda: measure_edits(options.bundle, options.threads, options.backend),
     }
     sys.stdout.write(json.dumps(run[options.command](), indent=2) + "\n")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from entlink.analyse import Faithfulness, measure_faithfulness
 from entlink.analyse.faithful import MATTERS
 from entlink.errors import ConfigError, InputError
+from entlink.explain import Explanation
 from entlink.linker import Linker
 from entlink.records import NIL, Document, Mention
+from tests.tiny import seeing_documents
 
 TEXTS = [
     ("It was late. On that day Jordan met Paris Hilton in Chicago. They ate.", "Jordan"),
@@ -85,12 +88,51 @@ def test_figures_by_hand(linker: Linker, found: Faithfulness) -> None:
     assert found.n_matter == len(matter)
 
 
-def test_an_explanation_names_what_changes_more_than_lots_do(found: Faithfulness) -> None:
+def test_an_explanation_names_what_changes_most(found: Faithfulness) -> None:
+    assert found.methods["explanation"].first == 1.0
     assert found.methods["explanation"].change >= found.methods["random"].change
     assert set(found.methods) == {"explanation", "gradient", "nearest", "random"}
     table = "\n".join(found.lines())
     for name, method in found.methods.items():
         assert f"| {name} | {method.first:.3f} | {method.change:.2f} |" in table
+
+
+def test_whole_texts_by_hand(linker: Linker) -> None:
+    """With the text's other mentions: those of the part are gone, the others speak anew."""
+    seeing = copy.copy(linker)
+    seeing.decision = seeing_documents(linker.decision, early=True, late=True, scale=0.7, seed=0)
+    text = TEXTS[0][0]
+    names = ("Jordan", "Paris Hilton", "Chicago")
+    at = [(text.index(name), text.index(name) + len(name)) for name in names]
+    document = Document("d", text, tuple(Mention(s, e, text[s:e]) for s, e in at))
+    expected = []
+    for start, end in at:
+        e = seeing.explain(document, (start, end), vectors=False, words=False)
+
+        def odds(shown: Document, start: int, e: Explanation = e) -> float:
+            (linked,) = seeing.link(shown, n_candidates=21)
+            (link,) = (x for x in linked.links if x.mention.start == start)
+            p = {c.entity_id: c.probability for c in link.candidates}
+            p[NIL] = 1 - sum(p.values())
+            return float(np.log(p[e.entity_id] / p[e.rival]))
+
+        sizes = []
+        for part in (x for x in e.effects if x.kind == "sentence"):
+            assert part.start is not None and part.end is not None
+            n = len(part.part)
+            left = [(s, t) for s, t in at if t <= part.start or s >= part.end]
+            moved = [(s - n, t - n) if s > part.start else (s, t) for s, t in left]
+            short = text[: part.start] + text[part.end :]
+            shown = Document("d", short, tuple(Mention(s, t, short[s:t]) for s, t in moved))
+            own = start - n if start > part.start else start
+            sizes.append(abs(odds(shown, own) - odds(document, start)))
+        expected.append(sizes)
+    found = measure_faithfulness(seeing, [document], whole=True)
+    assert (found.whole, found.n_mentions) == (True, 3)
+    assert found.change == pytest.approx(np.mean([np.mean(x) for x in expected]), rel=1e-3)
+    named = found.methods["explanation"]
+    assert named.first == 1.0  # sentences are taken out for real
+    assert named.change == pytest.approx(np.mean([max(x) for x in expected]), rel=1e-3)
 
 
 def test_words_and_samples(linker: Linker) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -82,3 +82,95 @@ def test_what_the_document_did_is_a_term(linker: Linker) -> None:
         else float(scored.probabilities[-1]),
         rel=1e-5,
     )
+
+
+PLACES = [(12, 18), (23, 35), (39, 46), (54, 68), (78, 83)]  # in the first two sentences
+
+
+def given(gone: tuple[int, int] = (0, 0)) -> Document:
+    """The text without a stretch, and what is left of five mentions, all said to be people."""
+    start, end = gone
+    places = [(s, e) for s, e in PLACES if e <= start or s >= end]
+    moved = [(s, e) if s < end else (s - end + start, e - end + start) for s, e in places]
+    text = TEXT[:start] + TEXT[end:]
+    return Document("d", text, tuple(Mention(s, e, text[s:e], "PER") for s, e in moved))
+
+
+def odds(linker: Linker, document: Document, start: int, answer: str, rival: str) -> float:
+    (linked,) = linker.link(document, n_candidates=21)
+    (link,) = (x for x in linked.links if x.mention.start == start)
+    p = {c.entity_id: c.probability for c in link.candidates}
+    p[NIL] = 1 - sum(p.values())
+    return float(np.log(p[answer] / p[rival]))
+
+
+def test_a_sentence_taken_out_is_a_document_without_it(linker: Linker) -> None:
+    """Its other mentions are linked anew, and those of the sentence are gone."""
+    document, start = given(), TEXT.index("Jordan")
+    found = linker.explain(document, (start, start + 6), vectors=False, words=False)
+    before = odds(linker, document, start, found.entity_id, found.rival)
+    effects = [e for e in found.effects if e.kind == "sentence"]
+    assert len(effects) == 4
+    for effect in effects:
+        assert effect.start is not None and effect.end is not None
+        shorter = given((effect.start, effect.end))
+        shift = effect.end - effect.start if effect.start < start else 0
+        after = odds(linker, shorter, start - shift, found.entity_id, found.rival)
+        assert effect.log_odds == pytest.approx(after - before, abs=1e-3)
+
+
+def test_a_word_taken_out_leaves_the_others_what_they_said(linker: Linker) -> None:
+    document, start = given(), TEXT.index("Jordan")
+    found = linker.explain(document, (start, start + 6), vectors=False)
+    assert document.mentions is not None
+    place = [linker.kb.rows_of([i]).get(i) for i in (found.entity_id, found.rival)]
+
+    def by_hand(text: str, own: Mention, rest: list[Mention]) -> float:
+        pairs = [(text, own), *((TEXT, m) for m in rest)]
+        scores = linker.score(pairs, documents=[0] * len(pairs))[0]
+        rows = scores.retrieved.rows.tolist()
+        at = [-1 if row is None else rows.index(row) for row in place]  # NIL is the last
+        p = scores.probabilities[at]
+        return float(np.log(p[0] / p[1]))
+
+    _, *rest = document.mentions
+    before = by_hand(TEXT, found.mention, rest)
+    effects = [e for e in found.effects if (e.kind, e.side) == ("word", "mention")]
+    for effect in effects:
+        assert effect.start is not None and effect.end is not None
+        left = [m for m in rest if m.end <= effect.start or m.start >= effect.end]
+        longer = any(m.text == "Michael Jordan" for m in left)
+        shift = effect.end - effect.start if effect.start < start else 0
+        moved = Mention(
+            start - shift, start - shift + 6, "Jordan", "PER", "Michael Jordan" if longer else ""
+        )
+        after = by_hand(TEXT[: effect.start] + TEXT[effect.end :], moved, left)
+        assert effect.log_odds == pytest.approx(after - before, abs=1e-3)
+    assert found.mention.full_name == "Michael Jordan"
+
+
+def test_all_of_a_document_as_one_by_one(linker: Linker) -> None:
+    document = given()
+    each = list(linker.explain_all(document, vectors=False, words=False))
+    assert len(each) == len(document.mentions or ()) == 5
+    for found in each:
+        place = (found.mention.start, found.mention.end)
+        assert found == linker.explain(document, place, vectors=False, words=False)
+
+
+def test_all_of_a_document_are_scored_once(linker: Linker) -> None:
+    """Counted by the retriever, which every scoring asks."""
+    document, asked = given(), []
+    counting = copy.copy(linker)
+
+    class Counting:
+        def retrieve(self, inputs: Sequence[object], *, k: int) -> object:
+            asked.append(len(inputs))
+            return linker.retriever.retrieve(inputs, k=k)  # type: ignore[arg-type]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(linker.retriever, name)
+
+    counting.retriever = Counting()  # type: ignore[assignment]
+    n = len(list(counting.explain_all(document, vectors=False, words=False, tokens=False)))
+    assert n == 5 and len(asked) == 1 + n  # once for all, then the shorter texts of each

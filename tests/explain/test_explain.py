@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,23 +11,25 @@ import numpy as np
 import orjson
 import pytest
 import torch
+from spacy.tokens import Doc
 
 import entlink
 from entlink import decide
+from entlink.detect import Detector
 from entlink.errors import BundleError, ConfigError, InputError
 from entlink.explain import (
     GROUPS,
-    Effect,
-    Explanation,
     Vocabulary,
     explain,
     find_mention,
     find_words,
 )
+from entlink.inputs import MentionInput
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.linker import Linker
-from entlink.records import NIL, Mention
+from entlink.records import NIL, Candidate, Mention
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader
+from entlink.retrieve.dense import Retrieved, Retriever
 from tests.tiny import ENTITIES, make_bundle
 
 TEXT = "We went on. On that day Jordan met Paris Hilton in Chicago. It was late; they ate an apple."
@@ -98,57 +101,144 @@ def test_what_decided_has_the_largest_share(linker: Linker) -> None:
             assert max(sign * v for v in c.groups.values()) <= 0
 
 
-@pytest.mark.parametrize("kind", ["sentence", "word"])
-def test_a_part_taken_out_is_a_text_without_it(linker: Linker, kind: str) -> None:
-    """Here the window holds the whole text, so taking a part out is to link a shorter text."""
-    mention = find_mention(linker, TEXT, "Jordan")
-    found = linker.explain(TEXT, mention, vectors=False)
+LONG = f"{'We went on and on, day after day. ' * 9}{TEXT} {'Nobody knew why. ' * 20}"
+PARTS = [(TEXT, "sentence", 4), (TEXT, "word", 18), (LONG, "sentence", 20), (LONG, "word", 106)]
+
+
+@pytest.mark.parametrize(("text", "kind", "n"), PARTS)
+def test_a_part_taken_out_is_a_text_without_it(
+    linker: Linker, text: str, kind: str, n: int
+) -> None:
+    """Each shorter text is linked by itself, and whatever its window then holds counts."""
+    mention = find_mention(linker, text, "Jordan")
+    found = linker.explain(text, mention, vectors=False)
     effects = [e for e in found.effects if (e.kind, e.side) == (kind, "mention")]
-    assert len(effects) == {"sentence": 4, "word": 18}[kind]
-    for effect in effects:
+    assert len(effects) == n
+    before = by_id(linker, text, mention)
+    for effect in effects[:: 1 if text == TEXT else 9]:
         assert effect.start is not None and effect.end is not None
-        assert TEXT[effect.start : effect.end] == effect.part
-        if effect.part.endswith("Chicago."):
-            continue  # without its end, the mention's sentence would go on with the next
-        odds, cosine, logit = shorter(linker, found, mention, effect)
+        assert text[effect.start : effect.end] == effect.part
+        shift = effect.end - effect.start if effect.start < mention.start else 0
+        moved = replace(mention, start=mention.start - shift, end=mention.end - shift)
+        after = by_id(linker, text[: effect.start] + text[effect.end :], moved)
+        sides = [(found.entity_id, effect.cosine, effect.logit)]
+        sides.append((found.rival, effect.rival_cosine, effect.rival_logit))
+        odds = 0.0
+        for sign, (entity_id, cosine, logit) in zip((1, -1), sides, strict=True):
+            then, now = before[entity_id], after[entity_id]
+            odds += sign * float(np.log(now.probability / then.probability))
+            assert cosine == pytest.approx(now.retriever_score - then.retriever_score, abs=1e-5)
+            if then.reranker_score is None or now.reranker_score is None:
+                assert logit is None
+            else:
+                assert logit == pytest.approx(now.reranker_score - then.reranker_score, abs=1e-3)
         assert effect.log_odds == pytest.approx(odds, abs=1e-3)
-        assert effect.cosine == pytest.approx(cosine, abs=1e-5)
-        assert effect.logit == pytest.approx(logit, abs=1e-3)
     decisive = found.decisive(kind)
     assert decisive in effects and decisive is not None
     assert abs(decisive.log_odds) == max(abs(e.log_odds) for e in effects) > 0
 
 
-def shorter(
-    linker: Linker, found: Explanation, mention: Mention, effect: Effect
-) -> tuple[float, float, float]:
-    """Changes of log-odds, cosine and logit, by the linker's own parts on the shorter text."""
-    assert effect.start is not None and effect.end is not None
-    text = TEXT[: effect.start] + TEXT[effect.end :]
-    shift = effect.end - effect.start if effect.start < mention.start else 0
-    moved = replace(mention, start=mention.start - shift, end=mention.end - shift)
-    (before,) = linker.score([(TEXT, mention)])
-    (after,) = linker.score([(text, moved)])
-    rows = before.retrieved.rows
-    where = [int(np.flatnonzero(after.retrieved.rows == row)[0]) for row in rows]
-    place = [linker.kb.rows_of([i])[i] for i in (found.entity_id, found.rival)]
-    one, other = (int(np.flatnonzero(rows == row)[0]) for row in place)
-    contexts = [(t[: m.start], m.text, t[m.end :]) for t, m in ((TEXT, mention), (text, moved))]
-    from entlink.inputs import pair_entity
+def by_id(linker: Linker, text: str, mention: Mention) -> dict[str, Candidate]:
+    (linked,) = linker.link(entlink.Document("d", text, (mention,)), n_candidates=21)
+    return {c.entity_id: c for c in linked.links[0].candidates}
 
-    assert linker.reranker is not None
-    texts = [pair_entity(entity) for entity in linker.kb.by_rows(place)]
-    a, _, c, d = linker.reranker.score(contexts, texts, [(0, 0), (0, 1), (1, 0), (1, 1)])
-    logits = before.logits.copy()
-    logits[[one, other]] = c, d
-    read = np.flatnonzero(np.isfinite(logits))
-    cosines = after.retrieved.cosines[where]
-    evidence = replace(linker.retriever.evidence(before.retrieved), cosines=cosines)
-    first = decide.first_probabilities(linker.decision, evidence)
-    p = decide.final_probabilities(linker.decision, evidence, first, read, logits[read])
-    was = before.probabilities
-    odds = np.log(p[one] / p[other]) - np.log(was[one] / was[other])
-    return float(odds), float(cosines[one] - before.retrieved.cosines[one]), float(c - a)
+
+def test_what_is_no_candidate_any_more_has_next_to_no_probability(linker: Linker) -> None:
+    """The second of two is retrieved only where the text has a certain word."""
+    text = "Nothing is known of Zzyzx here, but for an apple that grew in Paris."
+    few = copy.copy(linker)
+    few.retriever = Forgetful(linker.retriever)  # type: ignore[assignment]
+    (before,) = few.score([(text, find_mention(few, text, "Zzyzx"))])
+    second = linker.kb.by_rows(before.retrieved.rows.tolist())[1].id
+    found = few.explain(text, "Zzyzx", vectors=False, against=second)
+    rows = linker.kb.rows_of([found.entity_id, found.rival])
+    gone = False
+    for effect in (e for e in found.effects if (e.kind, e.side) == ("word", "mention")):
+        assert effect.start is not None and effect.end is not None
+        shift = effect.end - effect.start if effect.start < found.mention.start else 0
+        moved = replace(
+            found.mention, start=found.mention.start - shift, end=found.mention.end - shift
+        )
+        (now,) = few.score([(text[: effect.start] + text[effect.end :], moved)])
+        left = dict(zip(now.retrieved.rows.tolist(), now.probabilities.tolist(), strict=False))
+        values = [
+            np.log(max(left.get(rows[i], 0.0) if i != NIL else now.probabilities[-1], 1e-6))
+            for i in (found.entity_id, found.rival)
+        ]
+        was = [found.candidate(i).probability for i in (found.entity_id, found.rival)]
+        expected = float(values[0] - values[1] - np.log(was[0] / was[1]))
+        assert effect.log_odds == pytest.approx(expected, abs=1e-3)
+        gone |= any(i != NIL and rows[i] not in left for i in (found.entity_id, found.rival))
+    assert gone  # else this shows nothing
+
+
+class Forgetful:
+    """A retriever that finds two entities, but one where nothing is said of an apple."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._retriever = retriever
+
+    def retrieve(self, inputs: Sequence[MentionInput], *, k: int) -> list[Retrieved]:
+        return [
+            self._retriever.retrieve([item], k=2 if "apple" in item.right else 1)[0]
+            for item in inputs
+        ]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._retriever, name)
+
+
+def test_a_mention_without_a_label_may_get_one(linker: Linker) -> None:
+    """As `link` gives it one; the recogniser here sees a person where nobody is late."""
+    seeing = copy.copy(linker)
+    seeing.detector = Detector(
+        gazetteer=linker.detector.gazetteer,
+        recogniser=Punctual(),  # type: ignore[arg-type]
+    )
+    long = f"{'It was dull. ' * 300}{TEXT} {'It was dull. ' * 300}"
+    for text in (TEXT, long):
+        found = seeing.explain(text, "Jordan", vectors=False)
+        assert found.mention.label == ""
+        n = 0
+        for effect in (e for e in found.effects if "late" in e.part and e.side == "mention"):
+            assert effect.start is not None and effect.end is not None
+            shorter = text[: effect.start] + text[effect.end :]
+            before = by_id(seeing, text, found.mention)
+            after = by_id(seeing, shorter, found.mention)
+            labelled = seeing.link(entlink.Document("d", shorter, (found.mention,)))[0].links[0]
+            assert labelled.mention.label == "PER"
+            expected = sum(
+                sign * np.log(after[i].probability / before[i].probability)
+                for sign, i in ((1, found.entity_id), (-1, found.rival))
+            )
+            assert effect.log_odds == pytest.approx(expected, abs=1e-3)
+            n += 1
+        assert n == 2  # the sentence, and the word
+
+
+class Punctual:
+    """A recogniser that sees a person in Jordan, unless something is late."""
+
+    def token_spans(self, docs: Sequence[Doc]) -> list[list[tuple[int, int, str]]]:
+        return [
+            [(t.i, t.i + 1, "PER") for t in doc if t.text == "Jordan" and "late" not in doc.text]
+            for doc in docs
+        ]
+
+
+def test_the_longer_name_may_be_gone_with_its_sentence(linker: Linker) -> None:
+    text = "Michael Jordan won. Jordan smiled."
+    names = [Mention(0, 14, "Michael Jordan", "PER"), Mention(20, 26, "Jordan", "PER")]
+    found = linker.explain(entlink.Document("d", text, tuple(names)), (20, 26), vectors=False)
+    assert found.mention.full_name == "Michael Jordan"
+    (effect,) = (e for e in found.effects if e.part == "Michael Jordan won.")
+    before = by_id(linker, text, found.mention)
+    after = by_id(linker, text[19:], Mention(1, 7, "Jordan", "PER"))
+    expected = sum(
+        sign * np.log(after[i].probability / before[i].probability)
+        for sign, i in ((1, found.entity_id), (-1, found.rival))
+    )
+    assert effect.log_odds == pytest.approx(expected, abs=1e-3) != 0
 
 
 def test_inputs_left_out(linker: Linker) -> None:
@@ -247,6 +337,15 @@ def test_nothing_is_read_without_a_reranker(bare: Linker) -> None:
     assert "no pair was read" in found.notes[0]
     assert all(e.logit is None for e in found.effects)
     assert any(e.cosine for e in found.effects)
+
+
+def test_several_mentions_as_one_by_one(linker: Linker) -> None:
+    each = list(linker.explain_all(TEXT, words=False))
+    assert [e.mention for e in each] == [link.mention for link in linker.link(TEXT)[0].links]
+    assert each == [linker.explain(TEXT, e.mention, words=False) for e in each]
+    few = list(linker.explain_all(TEXT, ["Chicago", (25, 31)], words=False))
+    assert few == [linker.explain(TEXT, m, words=False) for m in ("Chicago", (25, 31))]
+    assert list(linker.explain_all("nothing here")) == []
 
 
 def test_the_same_question_the_same_answer(linker: Linker) -> None:

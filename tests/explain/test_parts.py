@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entlink.explain.parts import Span, Window, pair_context_of, word_spans
-from entlink.inputs import mention_input, pair_context
+from entlink.explain.parts import Window, word_spans
+from entlink.inputs import elsewhere, mention_input, pair_context, pair_context_of
 from entlink.records import Mention
 
 WORDS = st.sampled_from(
@@ -62,6 +62,7 @@ def test_parts_lie_in_the_window_beside_the_mention(window: Window) -> None:
     covered = {place for span in spans for place in range(span.start, span.end)}
     seen = {*window.left, *range(m.end, m.end + len(window.item.right))}
     seen |= set(range(window.sentence, window.sentence + len(window.item.sentence)))
+    seen |= set(range(*elsewhere(window.text, m.start, m.end)))
     assert covered == seen - set(range(m.start, m.end))
     for parts in (window.sentences(), window.words()):
         for part in parts:
@@ -73,21 +74,6 @@ def test_parts_lie_in_the_window_beside_the_mention(window: Window) -> None:
     in_sentences = {p for s in window.sentences() for p in range(s.start, s.end)}
     in_words = {p for s in window.words() for p in range(s.start, s.end)}
     assert letters <= in_sentences and letters <= in_words
-
-
-@given(windows(), st.integers(0, 400), st.integers(1, 60))
-def test_what_is_cut_out_is_gone_and_nothing_else(window: Window, start: int, n: int) -> None:
-    cut = Span(start, start + n)
-    item, m = window.without(cut), window.mention
-
-    def rest(places: range | tuple[int, ...]) -> str:
-        return "".join(window.text[p] for p in places if not cut.start <= p < cut.end)
-
-    assert item.left == rest(window.left)
-    assert item.right == rest(range(m.end, m.end + len(window.item.right)))
-    begin = window.sentence
-    assert item.sentence == rest(range(begin, begin + len(window.item.sentence)))
-    assert (item.span, item.label) == (window.item.span, window.item.label)
 
 
 def test_sentences_as_a_person_would_cut_them() -> None:
@@ -125,5 +111,4 @@ def test_the_head_of_a_long_text_is_part_of_the_window() -> None:
     window = Window.around(text, Mention(start, start + 6, "Jordan"))
     first = window.sentences()[0]
     assert text[first.start : first.end] == "Basketball news from Chicago."
-    assert "Basketball" not in window.without(first).left
     assert "Basketball" in window.item.left

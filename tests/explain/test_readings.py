@@ -11,9 +11,9 @@ from entlink.encode.lexical import words_of
 from entlink.encode.masked import MaskedHead, token_logits
 from entlink.explain import Vocabulary
 from entlink.explain.masked import _reading
-from entlink.explain.parts import Window, pair_context_of
+from entlink.explain.parts import Window
 from entlink.explain.reading import mention_text, read_vector, surface_text
-from entlink.inputs import entity_inputs, pair_entity
+from entlink.inputs import entity_inputs, pair_context_of, pair_entity
 from entlink.linker import Linker
 from entlink.records import NIL
 from entlink.rerank.cross_encoder import CrossEncoder, pad_pairs

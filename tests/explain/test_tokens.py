@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entlink.explain.parts import Window, pair_context_of
+from entlink.explain.parts import Window
 from entlink.explain.tokens import gradient_times_input, pair_tokens
-from entlink.inputs import pair_entity
+from entlink.inputs import pair_context_of, pair_entity
 from entlink.linker import Linker
 from entlink.records import Mention
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, pad_pairs

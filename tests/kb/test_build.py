@@ -275,6 +275,39 @@ KILLED = textwrap.dedent("""
 """)
 
 
+WRITTEN = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from entlink.kb.build import build_from
+    from entlink.kb.scratch import Source
+    from entlink.records import Entity
+    n, out = int(sys.argv[2]), Path(sys.argv[1])
+    records = ((f"f:{i}", Entity(f"E{i}", f"name {i}", description="d" * 300)) for i in range(n))
+    report = build_from([Source(records)], out, resume_key="same")
+    print(report.n_records, report.n_entities, report.digest)
+""")
+
+
+def test_a_build_that_was_killed_while_it_wrote(tmp_path: Path) -> None:
+    """Whatever is half written is no knowledge base, and does not stay."""
+
+    def start(folder: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", WRITTEN, str(tmp_path / folder), "8000"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    half = tmp_path / "killed" / ".kb.sqlite.new"
+    writing = start("killed")
+    while not (half.exists() and half.stat().st_size > 1 << 20) and writing.poll() is None:
+        time.sleep(0.005)
+    os.kill(writing.pid, signal.SIGKILL)
+    writing.wait()
+    assert sorted(path.name for path in half.parent.iterdir())[0] == half.name
+    assert not (half.parent / "kb.sqlite").exists()
+    again, anew = start("killed"), start("anew")
+    assert again.communicate()[0] == anew.communicate()[0] != ""
+    assert [path.name for path in half.parent.iterdir()] == ["kb.sqlite"]
+
+
 def test_a_build_that_was_killed_goes_on(tmp_path: Path) -> None:
     def start(folder: str, *more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", KILLED, str(tmp_path / folder), "1000", *more]

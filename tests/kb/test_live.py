@@ -13,7 +13,8 @@ import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -268,30 +269,52 @@ def test_as_a_dictionary_would(
             )
 
 
-def test_readers_while_one_writes(folder: Path) -> None:
-    """What a reader sees is always whole: pairs are added and removed together."""
-    stop = threading.Event()
-    wrong: list[str] = []
+READER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from tests.kb.test_live import look
+    seen = look(Path(sys.argv[1]), lambda: print("looking", flush=True))
+    print(sorted(seen))
+""")
 
-    def read() -> None:
-        kb = opened(folder)
-        while not stop.is_set():
-            hits = kb.by_aliases(["pair"])["pair"]
-            if len(hits) % 2:
-                wrong.append(f"{len(hits)} of a pair")
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
+def look(folder: Path, started: Callable[[], None]) -> set[int]:
+    """Look a name up until the last edit is there; the numbers of its bearers that were seen."""
     kb = opened(folder)
-    for n in range(30):
-        kb.add(Entity(f"A{n}", "pair"), Entity(f"B{n}", "pair"))
-        if n % 3 == 0:
-            kb.remove(f"A{n}", f"B{n}")
-    stop.set()
+    seen = {len(kb.by_aliases(["pair"])["pair"])}
+    started()
+    while kb.by_id("last") is None:
+        seen.add(len(kb.by_aliases(["pair"])["pair"]))
+    return seen
+
+
+def test_readers_while_one_writes(folder: Path, root: Path) -> None:
+    """What a reader sees is always whole: pairs are added and removed together."""
+    command = [sys.executable, "-c", READER, str(folder)]
+    readers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)
+    ]
     for reader in readers:
-        reader.join()
-    assert wrong == []
+        assert reader.stdout and reader.stdout.readline() == "looking\n"
+    with ThreadPoolExecutor(2) as pool:  # in this process there are two more
+        started = [threading.Event() for _ in range(2)]
+        threads = [pool.submit(look, folder, event.set) for event in started]
+        assert all(event.wait(60) for event in started)
+        kb = opened(folder)
+        for n in range(30):
+            kb.add(Entity(f"A{n}", "pair"), Entity(f"B{n}", "pair"))
+            if n % 3 == 0:
+                kb.remove(f"A{n}", f"B{n}")
+            time.sleep(0.01)
+        kb.add(Entity("last", "last"))
+        seen = [thread.result(60) for thread in threads]
+    for reader in readers:
+        told = reader.communicate(timeout=60)[0].splitlines()[-1]
+        seen.append({int(number) for number in told.strip("[]").split(",")})
+        assert reader.returncode == 0
+    for numbers in seen:
+        assert not any(number % 2 for number in numbers)
+        assert len(numbers) > 3  # they did look while it was written
 
 
 WRITER = textwrap.dedent("""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from entlink.errors import BundleError
+from entlink.retrieve.exact import nearest, nearest_on
 from entlink.retrieve.index import VectorIndex, use_threads
 
 Floats = NDArray[np.float32]
@@ -81,6 +82,32 @@ def test_searches_at_once_and_one_after_another_do_not_meet() -> None:
     with torch.inference_mode():
         assert searched(70_000) == list(range(50))
     assert searched(100_000) == list(range(50))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(0, 900),
+    k=st.integers(1, 40),
+    share=st.sampled_from([None, 0.0, 0.02, 0.5, 1.0]),
+    seed=st.integers(0, 1000),
+)
+def test_all_at_once_finds_the_same_in_the_same_order(
+    n: int, k: int, share: float | None, seed: int
+) -> None:
+    """Of small whole numbers, so that most scores have equals, and all are exact."""
+    random = np.random.default_rng(seed)
+    vectors = random.integers(-2, 3, size=(n, 3)).astype(np.float32)
+    queries = random.integers(-2, 3, size=(9, 3)).astype(np.float32)
+    allowed = None if share is None else random.random(n) < share
+    scores, positions = nearest_on(torch.device("cpu"), vectors, queries, k=k, allowed=allowed)
+    known = np.arange(n) if allowed is None else np.flatnonzero(allowed)
+    for query, own_scores, own in zip(queries, scores, positions, strict=True):
+        pairs = sorted((-float(query @ vectors[place]), place) for place in known.tolist())
+        expected = [(place, -score) for score, place in pairs[:k]]
+        expected += [(-1, -np.inf)] * (k - len(expected))
+        assert list(zip(own.tolist(), own_scores.tolist(), strict=True)) == expected
+    other = nearest(vectors, queries, k=k, allowed=allowed)
+    assert np.array_equal(other[0], scores) and np.array_equal(other[1], positions)
 
 
 def test_ids_of_well_separated_vectors() -> None:

@@ -21,6 +21,7 @@ from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.retrieve.sparse import Bm25, best
 from entlink.train.data import Example, label_examples, read_examples
+from entlink.train.retriever import device_of
 from entlink.train.retriever_config import is_hidden
 from tests.studies.retrieval_kbs import changed_kb
 
@@ -121,7 +122,7 @@ def _finder(m: Measuring, kb: KnowledgeBase) -> Find:
         return lambda inputs: [best(index.scores(i.span), k=K) for i in inputs]
     if m.folder is None:
         raise ConfigError("a retriever is to be measured, and none is named; name one")
-    encoder = loaded(m.folder, m.encoder)
+    encoder = loaded(m.folder, m.encoder).to(device_of("auto"))
     surfaces = SurfaceVectors.build(kb, encoder)
     retriever = Retriever(kb, encoder, surfaces, hybrid=Hybrid.of(m.retrieval, kb))
     return lambda inputs: [found.rows for found in retriever.retrieve(inputs, k=K)]

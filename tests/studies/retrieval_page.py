@@ -82,8 +82,9 @@ def _trainings(done: Sequence[Done]) -> Iterator[str]:
     if not seen:
         return
     yield "## Trainings\n"
-    yield _line(["", "minutes", "round, step: recall@1, @10, @100 on dev", "commit", "date"])
-    yield _line(["---"] * 5)
+    heads = ["", "minutes", "on", "round, step: recall@1, @10, @100 on dev", "commit", "date"]
+    yield _line(heads)
+    yield _line(["---"] * len(heads))
     for one in seen.values():
         steps = [
             f"{int(e['round'])}, {int(e['step'])}: "
@@ -92,7 +93,8 @@ def _trainings(done: Sequence[Done]) -> Iterator[str]:
             if "recall@1" in e
         ]
         minutes = f"{one.training['seconds'] / 60:.1f}"
-        yield _line([one.row, minutes, "; ".join(steps), one.commit, one.date])
+        device = str(one.training.get("device", ""))
+        yield _line([one.row, minutes, device, "; ".join(steps), one.commit, one.date])
     yield ""
 
 

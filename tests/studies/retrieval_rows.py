@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from entlink.config import from_mapping, load_config
 from entlink.errors import ConfigError
-from entlink.evaluate.benchmark.machine import commit
+from entlink.evaluate.benchmark.machine import commit, machine
 from entlink.retrieve.hybrid import RetrievalConfig
-from entlink.train.retriever import RetrieverTraining, train_retriever
+from entlink.train.retriever import RetrieverTraining, device_of, train_retriever
 from tests.studies.retrieval_measure import ASKED, ONLY, SYSTEMS, Measured, Measuring, measure
 from tests.studies.rows import slug
 
@@ -184,10 +186,18 @@ def _trained(config: RetrieverTraining, told: Told) -> dict[str, Any]:
         "settings": repr(config),
         "dev": dev,
         "seconds": time.perf_counter() - started,
+        "device": _device(config),
         "evaluations": json.loads(history.read_text(encoding="utf-8"))["evaluations"],
     }
     write_json(path, report)
     return report
+
+
+def _device(config: RetrieverTraining) -> str:
+    """What it was trained on."""
+    if device_of(config.device).startswith("cuda"):
+        return torch.cuda.get_device_name()
+    return str(machine()["processor"])
 
 
 def _key(study: Study, row: Row, changes: Sequence[str], out: Path) -> str:

@@ -80,7 +80,7 @@ def test_what_is_counted(world: World, tmp_path: Path) -> None:
     # each name is borne by a river and a singer, and the river is the more popular: it comes first
     rivers = sum(int(e.gold[1:]) % 2 == 0 for e in known)
     assert done["table"].measured["kb"]["dev"].hits[:2] == [rivers, len(known)]
-    assert set(done["whole"].training) == {"settings", "dev", "seconds", "evaluations"}
+    assert set(done["whole"].training) == {*("settings", "dev", "seconds", "device", "evaluations")}
     assert done["and BM25"].training == done["whole"].training
     assert not done["table"].training
     best = done["whole"].training["dev"]["recall@100"]

@@ -42,7 +42,7 @@ DOC: dict[str, object] = {
         {"start": 0, "end": 6, "entity": "Q1", "label": "PER"},
         {"start": 13, "end": 19, "entity": None},
         {"start": 7, "end": 10},
-        {"start": 7, "end": 10, "entity": "NIL", "other": "keys"},
+        {"start": 7, "end": 10, "entity": "NIL", "other": "keys", "full_name": "A Met"},
     ],
 }
 
@@ -54,7 +54,7 @@ def test_mentions_with_an_entity_are_read(tmp_path: Path) -> None:
     expected = [
         Example("7", TEXT, 0, 6, "Q1", "PER"),
         Example("7", TEXT, 13, 19, NIL),
-        Example("7", TEXT, 7, 10, NIL),
+        Example("7", TEXT, 7, 10, NIL, "", "A Met"),
     ]
     found = read_examples([path, zipped])
     assert found[:3] == expected
@@ -80,6 +80,7 @@ def test_mentions_with_an_entity_are_read(tmp_path: Path) -> None:
         '{"id": "a", "text": "abc", "mentions": 3}',
         '{"id": "a", "text": "abc", "mentions": ["x"]}',
         '{"id": "a", "text": "abc", "mentions": [{"start": 0, "end": 2, "entity": 5}]}',
+        '{"id": "a", "text": "a", "mentions": [{"start": 0, "end": 1, "entity": "b", "label": 5}]}',
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:

@@ -17,8 +17,9 @@ import torch
 
 from entlink.encode.config import BertReading
 from entlink.encode.dual import DualEncoder, DualEncoderConfig
+from entlink.encode.features import Bags
 from entlink.errors import ConfigError, InputError
-from entlink.inputs import entity_inputs, mention_input, surfaces
+from entlink.inputs import entity_inputs, mention_input, surfaces, view_names
 from entlink.kb.build import build_kb
 from entlink.records import Entity
 from entlink.retrieve.index import VectorIndex
@@ -250,6 +251,27 @@ def test_other_losses_and_precisions_learn_too(
     train_retriever(replace(base, **changes))
     known = [e for e in read_examples([world.dev]) if e.gold.startswith("E")]
     assert first_choices(tmp_path / "out", known) > 0.9
+
+
+def test_a_surface_is_the_same_one_in_every_view() -> None:
+    """Also where only one of the views has a description to be found by."""
+    views = ("name", "description")
+    model = DualEncoder(replace(encoder().config, views=views))
+    first = entities()
+    second = [replace(e, description=None if i % 3 else "other") for i, e in enumerate(first)]
+    first[0] = replace(first[0], description=None)
+    own, other = EntityTable.of(model, first), EntityTable.of(model, second, first=first)
+    assert own.rows.tolist() == other.rows.tolist() == [0, *np.repeat(range(1, len(first)), 2)]
+    every = np.arange(len(own))
+    names = [name for entity in first for name in view_names(entity, views)]
+    texts = [entity_inputs(second[row], views)[0].description for row in own.rows]
+    found = other.take(every)
+    assert isinstance(found.name, Bags) and isinstance(found.description, Bags)
+    wanted = model.entity_words.names(names), model.entity_words.prose(texts)
+    for bags, expected in zip((found.name, found.description), wanted, strict=True):
+        assert isinstance(expected, Bags)
+        assert bags.word.ids.tolist() == expected.word.ids.tolist()
+        assert bags.word.offsets.tolist() == expected.word.offsets.tolist()
 
 
 def test_descriptions_alone_have_vectors_that_are_learnt(world: World, tmp_path: Path) -> None:

@@ -100,7 +100,11 @@ def test_the_teacher_is_asked_about_the_same_pairs() -> None:
     views = [
         {r: pair_entity(e) for r, e in enumerate(entities(described=d))} for d in (True, False)
     ]
-    teacher = Teacher(model, contexts, views)
+    first = model.pairs.mentions(contexts)
+    second = [
+        dict(zip(view, model.pairs.entities(list(view.values())), strict=True)) for view in views
+    ]
+    teacher = Teacher(model, first, second)
     for view in (0, 1):
         found = teacher.logits([(1, [4, 2]), (0, [0, 1, 7])], view=view)
         pairs = [(1, 4), (1, 2), (0, 0), (0, 1), (0, 7)]

@@ -227,7 +227,8 @@
     for (const [e, chance, cosine, prior, score] of candidates.slice(0, Math.max(CANDIDATES, likely))) {
       const row = make("tr", "", { className: e === answer ? "best" : "" });
       const cell = make("td");
-      cell.append(make("meter", "", { min: 0, max: 1, value: chance }), ` ${percent(chance)}`);
+      cell.append(make("meter", "", { min: 0, max: 1, value: chance }), " ");
+      cell.append(make("span", percent(chance), { className: "number" }));
       const name = entityCell("th", entities[e], make("bdi", entities[e].name));
       name.scope = "row";
       const numbers = [cosine.toFixed(2), prior.toFixed(2), score === null ? "–" : score.toFixed(1)];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from datetime import date, datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from entlink.errors import InputError, reason
 from entlink.kb.importers import needs
+from entlink.kb.importers.files import open_bytes
 from entlink.kb.importers.records import OnBad, Records
 from entlink.kb.importers.settings import DEFAULT, Settings
 from entlink.kb.importers.table import Row, entities_of
@@ -21,10 +23,12 @@ def read(path: Path, settings: Settings = DEFAULT, *, on_bad: OnBad | None = Non
         import openpyxl
     except ImportError:
         raise needs("openpyxl", "Excel files") from None
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        with open_bytes(path) as file:  # which it would open only if the name ends as it likes
+            data = io.BytesIO(file.read())
+        book = openpyxl.load_workbook(data, read_only=True, data_only=True)
+    except InputError:
+        raise
     except Exception as error:  # whatever its parsers meet
         raise InputError(
             f"{path}: not an Excel workbook ({reason(error)}); save it as .xlsx or .csv"

@@ -91,13 +91,20 @@ def recoded(path: Path, encoding: str) -> Iterator[tuple[str, bytes]] | None:
     """
     if not encoding.startswith(("utf-16", "utf-32")):
         return None
-    data = b"".join(read_blocks(path))
-    try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not {encoding} ({error}); save it as UTF-8") from None
-    lines = enumerate(io.StringIO(text, newline=""), start=1)
-    return ((f"{path}:{number}", line.encode()) for number, line in lines)
+    return _decoded_lines(path, encoding)
+
+
+def _decoded_lines(path: Path, encoding: str) -> Iterator[tuple[str, bytes]]:
+    number = 0
+    with _errors(path), io.TextIOWrapper(open_bytes(path), encoding, newline="") as text:
+        try:
+            for number, line in enumerate(text, start=1):
+                mark = "\ufeff" if number == 1 else ""
+                yield f"{path}:{number}", line.removeprefix(mark).encode()
+        except UnicodeError as error:
+            raise InputError(
+                f"{path}: not {encoding} behind line {number} ({error}); save it as UTF-8"
+            ) from None
 
 
 @contextmanager

@@ -107,15 +107,15 @@ def read_priors(
             bad(f"{where}: {error}", on_bad)
 
 
-def read_ids(path: Path) -> frozenset[str]:
+def read_ids(path: Path) -> Iterator[str]:
     """Ids, one a line, plain or gzipped; blank lines are skipped."""
-    ids: set[str] = set()
     for where, line in read_lines(path):
         try:
-            ids.add(line.decode("utf-8-sig").strip())
+            id = line.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
             raise InputError(f"{where}: not UTF-8; save the file as UTF-8") from None
-    return frozenset(ids - {""})
+        if id:
+            yield id
 
 
 def entity_of(value: Mapping[str, object]) -> Entity:

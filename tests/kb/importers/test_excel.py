@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from contextlib import suppress
 from datetime import date
@@ -44,6 +45,19 @@ def test_a_workbook(tmp_path: Path) -> None:
     assert told[0] == f"{path}: sheet 'parts' is read, and not 'more'"
     assert "id <- 'ID', name <- 'Name'" in told[1]
     assert bad == [f"{path}:parts:6: 'name' is empty; fill the cell"]
+
+
+def test_packed_and_whatever_its_name(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (("id", "name"), (1, "Boat")):
+        book.active.append(row)
+    book.save(tmp_path / "b.xlsx")
+    data = (tmp_path / "b.xlsx").read_bytes()
+    (tmp_path / "b.xlsx.gz").write_bytes(gzip.compress(data))
+    (tmp_path / "export").write_bytes(data)
+    for name, format in (("b.xlsx.gz", None), ("export", "excel")):
+        found = [record for _, record in read_source(tmp_path / name, format)]
+        assert found == [Entity("1", "Boat")]
 
 
 def test_no_workbook(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.kb import InMemoryLookupKB
+from spacy.vocab import Vocab
 
 from entlink.errors import InputError
 from entlink.kb.build import build_from
@@ -23,6 +27,10 @@ SOUND = {
     "wikidata": b'[\n{"id": "Q1", "labels": {"en": {"value": "A"}}, "claims": {"P31": []}},\n]\n',
     "wikipedia": b"<mediawiki><page><title>A</title><ns>0</ns><revision><text>'''A''' is [[B|b]], "
     b"a thing of some length.</text></revision></page></mediawiki>",
+    "owl": b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+    b'xmlns:o="http://www.w3.org/2002/07/owl#" xmlns:s="http://www.w3.org/2000/01/rdf-schema#">\n'
+    b'<o:Class r:about="x:a"><s:label>A</s:label><s:subClassOf r:resource="x:b"/></o:Class>\n'
+    b'<o:Class r:about="x:b"><s:label>B</s:label></o:Class></r:RDF>',
     "skos": b'@prefix s: <http://www.w3.org/2004/02/skos/core#> .\n<x:a> s:prefLabel "A"@en .\n',
 }
 
@@ -47,10 +55,18 @@ def test_broken_files(
     folder = tmp_path_factory.mktemp("fuzz")
     path = folder / "file"
     path.write_bytes(data.draw(broken(SOUND[format])))
+    read_or_refuse(path, format)
+
+
+TIMES = re.compile(rb"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z")  # when it was saved
+
+
+def read_or_refuse(path: Path, format: str) -> None:
+    """Build from it: that is an error in one line which names it, or all is accounted for."""
     bad: list[str] = []
     source = Source(read_source(path, format, on_bad=bad.append))
     try:
-        report = build_from([source], folder / "kb", on_bad=bad.append)
+        report = build_from([source], path.parent / "kb", on_bad=bad.append)
     except InputError as error:
         assert "\n" not in str(error) and str(path.parent) in str(error)
         return
@@ -59,6 +75,45 @@ def test_broken_files(
     )
     for line in bad:
         assert line.startswith(str(path))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_broken_workbooks(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Bytes are changed within one of the files that a workbook packs, or in the packed whole."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("id", "name", "views"), ("a", "A", 3), ("b", "B", 2.5)):
+        book.active.append(row)
+    path = tmp_path_factory.mktemp("fuzz") / "file"
+    book.save(path)
+    with zipfile.ZipFile(path) as sound:
+        parts = {
+            name: TIMES.sub(b"2020-01-01T00:00:00Z", sound.read(name)) for name in sound.namelist()
+        }
+    part = data.draw(st.sampled_from(["", *sorted(parts)]))
+    if part:
+        parts[part] = data.draw(broken(parts[part]))
+    with zipfile.ZipFile(path, "w") as written:
+        for name, content in parts.items():
+            written.writestr(zipfile.ZipInfo(name), content)
+    if not part:
+        path.write_bytes(data.draw(broken(path.read_bytes())))
+    read_or_refuse(path, "excel")
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_broken_kbs_of_spacy(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    kb = InMemoryLookupKB(Vocab(), entity_vector_length=2)
+    for id in ("Q1", "Q2"):
+        kb.add_entity(entity=id, freq=9, entity_vector=[1, 2])
+    kb.add_alias(alias="Adams", entities=["Q1", "Q2"], probabilities=[0.5, 0.25])
+    path = tmp_path_factory.mktemp("fuzz") / "file"
+    kb.to_disk(path)
+    part = data.draw(st.sampled_from(sorted(file.name for file in path.iterdir())))
+    (path / part).write_bytes(data.draw(broken((path / part).read_bytes())))
+    read_or_refuse(path, "spacy")
 
 
 @pytest.mark.parametrize("format", ["jsonl", "terms", "csv"])

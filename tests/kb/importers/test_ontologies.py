@@ -1,11 +1,12 @@
 """OBO, OWL, SKOS and term dictionaries: small ones of ours, real ones where there are any.
 
-The oracle of our own reader of OBO is pronto, which reads the same file its own way.
+The oracle of our own readers of OBO and OWL is pronto, which reads the same file its own way.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import warnings
 from pathlib import Path
@@ -124,9 +125,14 @@ def pronto_terms(path: Path) -> dict[str, tuple[str, frozenset[str], str | None,
 
 
 def ours(path: Path) -> dict[str, tuple[str, frozenset[str], str | None, frozenset[str]]]:
+    return as_tuples(of(Entity, obo.read(path)))
+
+
+def as_tuples(
+    entities: list[Entity],
+) -> dict[str, tuple[str, frozenset[str], str | None, frozenset[str]]]:
     return {
-        e.id: (e.name, frozenset(e.aliases), e.description, frozenset(e.types))
-        for e in of(Entity, obo.read(path))
+        e.id: (e.name, frozenset(e.aliases), e.description, frozenset(e.types)) for e in entities
     }
 
 
@@ -180,10 +186,88 @@ def test_owl(tmp_path: Path) -> None:
     assert of(Parent, iter(found)) == [Parent("X:2", "X:1")]
     assert told == [f"{path}: X:3: a class without a label; give it an rdfs:label"]
     path.write_text(OWL[:300], encoding="utf-8")
-    with pytest.raises(InputError, match="not an ontology that pronto can read"):
+    with pytest.raises(InputError, match="not readable as xml"):
+        list(owl.read(path))
+    path.write_text(OWL.replace("owl:Class", "owl:Thing"), encoding="utf-8")
+    with pytest.raises(InputError, match="no class in it"):
         list(owl.read(path))
     with pytest.raises(InputError, match="no such file"):
         list(owl.read(tmp_path / "absent.owl"))
+
+
+MORE_OWL = OWL.replace(
+    "</rdf:RDF>",
+    """
+  <owl:ObjectProperty rdf:about="http://purl.obolibrary.org/obo/X_90">
+    <rdfs:label>has_part</rdfs:label>
+  </owl:ObjectProperty>
+  <owl:Class rdf:about="http://purl.obolibrary.org/obo/X_4">
+    <rdfs:label>yawl</rdfs:label>
+    <obo:IAO_0000115>Two masts.</obo:IAO_0000115>
+    <oboInOwl:hasAlternativeId>X:44</oboInOwl:hasAlternativeId>
+    <oboInOwl:hasRelatedSynonym>dandy</oboInOwl:hasRelatedSynonym>
+    <rdfs:subClassOf rdf:resource="http://purl.obolibrary.org/obo/X_1"/>
+    <rdfs:subClassOf><owl:Restriction>
+      <owl:onProperty rdf:resource="http://purl.obolibrary.org/obo/X_90"/>
+      <owl:someValuesFrom rdf:resource="http://purl.obolibrary.org/obo/X_2"/>
+    </owl:Restriction></rdfs:subClassOf>
+  </owl:Class>
+  <owl:Class rdf:about="http://purl.obolibrary.org/obo/X_5">
+    <rdfs:label>old yawl</rdfs:label>
+    <owl:deprecated rdf:datatype="http://www.w3.org/2001/XMLSchema#boolean">true</owl:deprecated>
+    <obo:IAO_0100001 rdf:resource="http://purl.obolibrary.org/obo/X_4"/>
+  </owl:Class>
+</rdf:RDF>""",
+).replace("<rdf:RDF ", '<rdf:RDF xmlns:obo="http://purl.obolibrary.org/obo/" ')
+
+
+def test_owl_as_pronto_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "o.owl"
+    path.write_text(MORE_OWL, encoding="utf-8")
+    found = list(owl.read(path, on_bad=lambda _: None))
+    assert as_tuples(of(Entity, iter(found))) == pronto_terms(path)
+    assert len(pronto_terms(path)) == 3
+    assert of(Redirect, iter(found)) == [Redirect("X:44", "X:4"), Redirect("X:5", "X:4")]
+    assert of(Relation, iter(found)) == [Relation("X:4", "X:90", "has part", "X:2")]
+    assert of(Skipped, iter(found)) == [Skipped("obsolete")]
+
+
+def test_owl_that_pronto_does_not_read(tmp_path: Path) -> None:
+    """Classes above that are declared elsewhere, and classes declared in other words."""
+    path = tmp_path / "o.owl"
+    more = """
+      <owl:Class rdf:ID="a"><rdfs:label xml:lang="en">keel</rdfs:label>
+        <rdfs:label xml:lang="de">Kiel</rdfs:label>
+        <rdfs:subClassOf rdf:resource="http://www.w3.org/2002/07/owl#Thing"/>
+        <rdfs:subClassOf rdf:resource="http://elsewhere.example/part"/></owl:Class>
+      <rdf:Description rdf:about="http://ours.example/o#b"><rdfs:label>rib</rdfs:label>
+        <rdf:type rdf:resource="http://www.w3.org/2002/07/owl#Class"/></rdf:Description>
+      <owl:Class rdf:about="#c"><rdfs:label xml:lang="de">Spant</rdfs:label></owl:Class>
+      <owl:NamedIndividual rdf:about="#d"><rdfs:label>Argo</rdfs:label></owl:NamedIndividual>
+    </rdf:RDF>"""
+    path.write_text(OWL.replace("</rdf:RDF>", more), encoding="utf-8")
+    found = list(owl.read(path, on_bad=lambda _: None))
+    o = "http://ours.example/o#"
+    assert of(Entity, iter(found))[:2] == [
+        Entity(f"{o}a", "keel", types=("http://elsewhere.example/part",)),
+        Entity(f"{o}b", "rib"),
+    ]
+    assert of(Skipped, iter(found)) == [
+        Skipped("no name in 'en'", f"{o}c"),
+        Skipped("individuals, not classes (--format skos reads them)"),
+    ]
+    in_german = of(Entity, owl.read(path, Settings(language="de"), on_bad=lambda _: None))
+    assert [e.name for e in in_german] == ["Kiel", "rib", "Spant", "vessel", "sloop"]
+
+
+def test_owl_as_turtle(tmp_path: Path) -> None:
+    path = tmp_path / "o.owl"
+    text = """@prefix owl: <http://www.w3.org/2002/07/owl#> .
+    @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+    <http://ours.example/a> a owl:Class ; rdfs:label "keel" ; rdfs:comment "Below." .
+    """
+    path.write_text(text, encoding="utf-8")
+    assert of(Entity, owl.read(path)) == [Entity("http://ours.example/a", "keel", (), "Below.")]
 
 
 TTL = """@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
@@ -238,7 +322,7 @@ def test_skos_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing in it has a label"):
         list(skos.read(path))
     path.write_text("not turtle", encoding="utf-8")
-    with pytest.raises(InputError, match="not RDF as turtle"):
+    with pytest.raises(InputError, match="not readable as turtle"):
         list(skos.read(path))
 
 
@@ -281,6 +365,29 @@ def test_obo_counts_what_it_leaves_out(tmp_path: Path) -> None:
         f"{path}:1: a: an is_a without a term; write is_a: ID",
         f"{path}:11: a typedef without id; add 'id: ...'",
     ]
+
+
+def test_obo_graphs(tmp_path: Path) -> None:
+    path = tmp_path / "o.json.gz"
+    start = "http://purl.obolibrary.org/obo/X_"
+    nodes = [
+        {"id": f"{start}1", "lbl": "vessel", "type": "CLASS"},
+        {"id": f"{start}2", "lbl": "sloop", "type": "CLASS"},
+        {"id": f"{start}3", "type": "CLASS"},
+        {"id": f"{start}4", "lbl": "Argo", "type": "INDIVIDUAL"},
+        {"id": f"{start}5", "lbl": "of no type"},
+    ]
+    edges = [{"sub": f"{start}2", "pred": "is_a", "obj": f"{start}1"}]
+    graph = {"id": "o", "nodes": nodes, "edges": edges}
+    path.write_bytes(gzip.compress(json.dumps({"graphs": [graph]}).encode()))
+    told: list[str] = []
+    found = list(read_source(path, "owl", on_bad=told.append))
+    assert of(Entity, iter(found)) == [
+        Entity("X:1", "vessel"),
+        Entity("X:2", "sloop", types=("X:1",), type_names=("vessel",)),
+    ]
+    assert of(Skipped, iter(found)) == [Skipped("nodes that are no class")] * 2
+    assert told == [f"{path}: X:3: a class without a label; give it an rdfs:label"]
 
 
 @pytest.mark.parametrize(

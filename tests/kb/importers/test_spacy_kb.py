@@ -20,7 +20,7 @@ from entlink.records import Entity
 
 def test_its_names_and_priors(tmp_path: Path) -> None:
     theirs = InMemoryLookupKB(Vocab(), entity_vector_length=3)
-    for id, freq in (("Q1", 99), ("Q2", 9), ("Q3", 0)):
+    for id, freq in (("Q1", 99), ("Q2", 9), ("Q3", 0), ("Q4", 999)):
         theirs.add_entity(entity=id, freq=freq, entity_vector=[1, 2, 3])
     theirs.add_alias(alias="Adams", entities=["Q1", "Q2"], probabilities=[0.5, 0.25])
     theirs.add_alias(alias="Douglas Adams", entities=["Q1"], probabilities=[1.0])
@@ -30,6 +30,7 @@ def test_its_names_and_priors(tmp_path: Path) -> None:
         Entity("Q1", "Douglas Adams", ("Adams",), popularity=2.0),
         Entity("Q2", "Adams", popularity=1.0),
         Entity("Q3", "Q3"),
+        Entity("Q4", "Q4", popularity=3.0),
         Uses("Adams", {"Q1": 50, "Q2": 25, "": 25}),
         Uses("Douglas Adams", {"Q1": 100}),
     ]

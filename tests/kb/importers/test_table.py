@@ -289,3 +289,13 @@ def test_names_of_encodings(tmp_path: Path, name: str) -> None:
     for mark in ("", "\ufeff"):
         path.write_text(mark + text, encoding=name)
         assert entities(path, Settings(encoding=name)) == [Entity("a", "Ärmel\u2028und Saum")]
+
+
+def test_utf_16_that_breaks_off_says_behind_which_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    text = "id,name\n" + "".join(f"{n},name {n}\n" for n in range(5_000))
+    path.write_bytes(text.encode("utf-16") + b"\x00")
+    bad: list[str] = []
+    with pytest.raises(InputError, match=r"not utf-16 behind line 5001 .*save it as UTF-8"):
+        list(read_source(path, on_bad=bad.append))
+    assert bad == []

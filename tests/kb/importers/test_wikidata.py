@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import json
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_popularity_rises_with_the_articles() -> None:
     values = [popularity_of(n) for n in range(1, 300)]
     assert values == sorted(values, key=lambda v: v or 0.0)
     assert popularity_of(0) is None
+
+
+def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
+    def most(n: int) -> int:
+        items = ({**BOAT, "id": f"Q{number}"} for number in range(10, 10 + n))
+        path = dump(tmp_path / f"{n}.json", *items)
+        tracemalloc.start()
+        assert sum(isinstance(record, Entity) for _, record in read(path)) == n
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert most(3_000) < 1.2 * most(1_000)  # a dump of 2.5 MB, and one of 0.8
 
 
 @pytest.mark.parametrize("name", ["wikidata_dump_100_items", "wikidata_stream_635_items"])

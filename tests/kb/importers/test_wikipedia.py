@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -182,6 +183,25 @@ def test_entity_declarations_are_refused(tmp_path: Path) -> None:
     path.write_text('<!DOCTYPE x [<!ENTITY a "aaaa">]>' + HEAD + "</mediawiki>", encoding="utf-8")
     with pytest.raises(InputError, match="declares entities of its own"):
         list(read(path))
+
+
+def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
+    def most(n: int) -> int:
+        path = tmp_path / f"{n}.xml"
+        text = "''A boat'' is a [[Craft|small craft]] that floats. " + "More of it. " * 200
+        pages = (
+            f"<page><title>Boat {number}</title><ns>0</ns><revision><text>{text}</text></revision>"
+            "</page>"
+            for number in range(n)
+        )
+        path.write_text(HEAD + "".join(pages) + "</mediawiki>", encoding="utf-8")
+        tracemalloc.start()
+        assert sum(isinstance(record, Entity) for _, record in read(path)) == n
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert most(3_000) < 1.2 * most(1_000)  # a dump of 7.5 MB, and one of 2.5: blocks have one
 
 
 def test_a_real_dump(shared: Path) -> None:
