@@ -31,7 +31,7 @@ PEERS_ENV = ENTLINK_SHARED=$(SHARED) $(if $(PEERS),ENTLINK_PEERS=$(PEERS)) \
 
 .PHONY: measure-kb measure-scale link test format clean benchmark benchmark-train benchmark-small spacy-speed spacy-memory
 .PHONY: notebooks
-.PHONY: end-to-end corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost
+.PHONY: end-to-end corpus-kills corpus-100k corpus-1m corpus-speed corpus-cost corpus-pairs
 .DELETE_ON_ERROR:
 
 link: $(VENV)/.link-stamp
@@ -113,7 +113,7 @@ corpus-1m: $(VENV)/.test-stamp
 # The obvious loop, batches, two processes: documents a second of each. TEXTS=FILE.jsonl for yours.
 corpus-speed: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.corpus.speed --no-reranker $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
-	$(BIN)/python -m tests.corpus.speed $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
+	$(BIN)/python -m tests.corpus.speed --documents 2048 --one $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
 
 # Beside spaCy's own entity_linker; and 100,000 documents through nlp.pipe (docs/spacy.md).
 spacy-speed: $(VENV)/.test-stamp
@@ -122,10 +122,17 @@ spacy-speed: $(VENV)/.test-stamp
 spacy-memory: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.memory_flat
 
-# CPU hours and storage of 100 million documents like those of TEXTS.
+# CPU hours and storage of 100 million documents like those of TEXTS, and with PAIRS=N the GPU hours:
+# N is the pairs_per_second that corpus-pairs has measured on a GPU. COST="--backend openvino --read 20"
 corpus-cost: TEXTS ?= $(SHARED)/data/mentions/test/msnbc_updated.jsonl.gz
 corpus-cost: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.corpus.cost $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE))
+	$(BIN)/python -m tests.corpus.cost $(TEXTS) $(if $(CORPUS_BUNDLE),--bundle $(CORPUS_BUNDLE)) \
+	  $(if $(PAIRS),--pairs-per-second $(PAIRS)) $(COST)
+
+# Pairs that the reranker reads a second, on the GPU if there is one.
+corpus-pairs: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.corpus.pairs
+	$(BIN)/python -m tests.corpus.pairs --backend bf16
 
 # Importers, build, and opening a KB of N entities recombined from real ones: make measure-kb N=6000000
 N ?= 1000000

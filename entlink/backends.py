@@ -101,10 +101,9 @@ def _report(folder: Path) -> Comparison | None:
 
 def _eight_bits(bundle: Bundle, kb: KnowledgeBase, *, device: str, made: bool) -> PairReader | None:
     """The eight-bit reranker; None where ``made`` asks for one that exists, and none does."""
-    from entlink.rerank.int8 import Int8Reader, has_openvino
+    from entlink.rerank.int8 import Int8Reader
 
-    folder = int8_folder(bundle)
-    if made and not (device == "cpu" and has_openvino() and _report(folder)):
+    if made and not reads_eight_bits(bundle, device=device):
         return None
     if device != "cpu":
         raise ConfigError(
@@ -113,7 +112,14 @@ def _eight_bits(bundle: Bundle, kb: KnowledgeBase, *, device: str, made: bool) -
     if not made:
         export_reranker(bundle, kb)
     source = bundle.path / "reranker"
-    return Int8Reader(folder, source, PairTokenizer.load(source))
+    return Int8Reader(int8_folder(bundle), source, PairTokenizer.load(source))
+
+
+def reads_eight_bits(bundle: Bundle, *, device: str) -> bool:
+    """Does "auto" mean eight bits on this device: were they made, and are they still whole?"""
+    from entlink.rerank.int8 import has_openvino
+
+    return device == "cpu" and has_openvino() and _report(int8_folder(bundle)) is not None
 
 
 def int8_folder(bundle: Bundle) -> Path:

@@ -25,7 +25,7 @@ from entlink.cli.options import (
 )
 from entlink.cli.progress import ProgressLine, counted, print_summary
 from entlink.cli.table import print_plain, print_table
-from entlink.corpus.items import Entry, Item, SetAside, batches, distinct
+from entlink.corpus.items import Entry, Item, SetAside, batches, distinct, shard_chars
 from entlink.corpus.job import Progress
 from entlink.corpus.link import ENGINES, link_corpus
 from entlink.corpus.readers import CorpusReader
@@ -224,7 +224,8 @@ def _to_stdout(
         shown=sys.stderr.isatty() and not quiet and (as_jsonl or not sys.stdout.isatty())
     )
     counts, asides = Counts(), _Asides(strict=strict)
-    for batch in batches(distinct(chain(given, reader))):
+    at_a_time = shard_chars(reranker=not no_reranker)
+    for batch in batches(distinct(chain(given, reader)), max_chars=at_a_time):
         for result in link_batch(linker, batch, n_candidates=candidates):
             if isinstance(result, SetAside):
                 asides.add(result)

@@ -8,7 +8,7 @@ from entlink.component.factories import make_entlink, make_entlink_mentions
 from entlink.component.fine_tuning import FineTuning
 from entlink.component.linking import EntlinkComponent
 from entlink.component.mentions import MentionsComponent
-from entlink.component.results import UNLABELLED
+from entlink.component.results import UNLABELLED, set_extensions
 
 __all__ = [
     "UNLABELLED",
@@ -17,4 +17,5 @@ __all__ = [
     "MentionsComponent",
     "make_entlink",
     "make_entlink_mentions",
+    "set_extensions",
 ]

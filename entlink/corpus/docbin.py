@@ -3,7 +3,8 @@
 In: each Doc's text; its entities, if it has any, are the mentions to link, else they are found.
 ``doc.user_data["id"]`` is the id where there is one. Out: tokens of spaCy's blank English pipeline,
 links in ``doc.ents`` with ``kb_id_``, and the scores, so that ``span._.entlink`` and
-``span._.kb_ents`` work once ``entlink.component`` is imported. A DocBin is one block in memory.
+``span._.kb_ents`` work after ``entlink.component.set_extensions()``. A DocBin is one block in
+memory.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ def link_frame(
 ) -> pd.DataFrame:
     """The mentions in a frame's column of texts and their links, one row a mention.
 
-    Column ``row`` is the index of the text's row in ``frame``, so that
-    ``links.join(frame, on="row", rsuffix="_document")`` has both; ``candidates`` is a list of
-    (id, name, probability). Cells that hold no string have no mentions. Raises InputError if there
-    is no such column, or for the first text that cannot be linked.
+    Column ``row`` is the index of the text's row in ``frame``, so that ``links.merge(frame,
+    left_on="row", right_index=True, suffixes=("", "_document"))`` has both; ``candidates`` is a
+    list of (id, name, probability). Cells that hold no string have no mentions. Raises InputError
+    if there is no such column, or for the first text that cannot be linked.
     """
     import pandas as pd
 

@@ -2,7 +2,8 @@
 
 Entries are cut into batches, the texts that go through the models together, and batches into
 shards, the unit of work that is resumed or sent to another process. Both cuts depend on the input
-alone, so that every engine, and a run that was interrupted, gives the same bytes.
+and on whether the reranker reads, so that every engine, and a run that was interrupted, gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 import orjson
 
@@ -22,6 +23,10 @@ from entlink.records import Document, Mention
 BATCH_DOCUMENTS = 64  # linked together
 BATCH_CHARS = 500_000  # a batch is closed when its texts are longer than this together
 SHARD_BATCHES = 4
+# what one core does in about a minute or less: so much is lost with a kill, and so often it is told
+# how far a run has come; smaller ones would be many files
+SHARD_CHARS_READ = 32_000  # with the reranker
+SHARD_CHARS = 1_000_000  # without it
 MAX_RAW = 1000  # characters of what could not be read that go to the quarantine file
 
 OWN_KEYS = frozenset(["id", "text", "mentions"])
@@ -50,26 +55,55 @@ class SetAside:
 Entry = Item | SetAside
 
 
-def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Cut into runs of at most BATCH_DOCUMENTS entries and, but for one long text, BATCH_CHARS."""
-    batch: list[Entry] = []
+def batches(entries: Iterable[Entry], *, max_chars: int = BATCH_CHARS) -> Iterator[list[Entry]]:
+    """Cut into runs of at most BATCH_DOCUMENTS entries and, but for one long text, BATCH_CHARS.
+
+    ``max_chars``: fewer, where there is to be something to see earlier.
+    """
+    max_chars = min(BATCH_CHARS, max_chars)
+    return _runs(entries, _length, most=BATCH_DOCUMENTS, max_chars=max_chars)
+
+
+def shards(entries: Iterable[Entry], *, max_chars: int) -> Iterator[list[list[Entry]]]:
+    """Cut into runs of at most SHARD_BATCHES batches and, but for one long text, ``max_chars``."""
+    some = batches(entries, max_chars=max_chars)
+    return _runs(some, lambda b: sum(map(_length, b)), most=SHARD_BATCHES, max_chars=max_chars)
+
+
+def shard_chars(*, reranker: bool) -> int:
+    """The characters of a shard, with the reranker or without it."""
+    return SHARD_CHARS_READ if reranker else SHARD_CHARS
+
+
+def _length(entry: Entry) -> int:
+    return len(entry.document.text) if isinstance(entry, Item) else 0
+
+
+_T = TypeVar("_T")
+
+
+def _runs(
+    things: Iterable[_T], length_of: Callable[[_T], int], *, most: int, max_chars: int
+) -> Iterator[list[_T]]:
+    """Runs of at most so many things and, but for one long thing, so many characters."""
+    run: list[_T] = []
     n_chars = 0
-    for entry in entries:
-        length = len(entry.document.text) if isinstance(entry, Item) else 0
-        if batch and (len(batch) == BATCH_DOCUMENTS or n_chars + length > BATCH_CHARS):
-            yield batch
-            batch, n_chars = [], 0
-        batch.append(entry)
+    for thing in things:
+        length = length_of(thing)
+        if run and (len(run) == most or n_chars + length > max_chars):
+            yield run
+            run, n_chars = [], 0
+        run.append(thing)
         n_chars += length
-    if batch:
-        yield batch
+    if run:
+        yield run
 
 
 def distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Set aside each document whose id was there before; what was seen is kept on disk."""
     seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": a nameless file
     try:
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8000"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000"):
             seen.execute(f"PRAGMA {pragma}")
         seen.execute("CREATE TABLE ids (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         seen.execute("BEGIN")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 
-from entlink.corpus.items import SHARD_BATCHES, Entry, SetAside, batches, distinct, encode_shard
+from entlink.corpus.items import SHARD_CHARS, Entry, SetAside, distinct, encode_shard, shards
 from entlink.corpus.shards import Counts
 from entlink.corpus.unfinished import Unfinished
 from entlink.corpus.writers import EntityOf, replacing, write_file
@@ -83,6 +82,7 @@ class _Run:
 
     entries: Entries
     unfinished: Unfinished
+    shard_chars: int
     strict: bool
     on_progress: OnProgress | None
     counts: Counts = field(default_factory=Counts)
@@ -104,11 +104,11 @@ class _Run:
 
     def _to_do(self) -> Iterator[tuple[int, bytes]]:
         """The shards that are not done. Counts those that are."""
-        shards = _in_shards(distinct(self._watched()))
+        waiting = shards(distinct(self._watched()), max_chars=self.shard_chars)
         position = 0
         while True:
             started = time.perf_counter()
-            entries = next(shards, None)
+            entries = next(waiting, None)
             if entries is None:
                 return
             shard = encode_shard(entries)
@@ -162,18 +162,13 @@ class _Run:
         return str(orjson.loads(self.unfinished.set_aside_of(number)[0])["reason"])
 
 
-def _in_shards(entries: Iterable[Entry]) -> Iterator[list[list[Entry]]]:
-    waiting = batches(entries)
-    while shard := list(islice(waiting, SHARD_BATCHES)):
-        yield shard
-
-
 def run_job(
     entries: Entries,
     out: Path,
     engine: Engine,
     *,
     run: Mapping[str, object],
+    shard_chars: int = SHARD_CHARS,
     strict: bool = False,
     restart: bool = False,
     on_progress: OnProgress | None = None,
@@ -183,13 +178,13 @@ def run_job(
 
     If a run with the same ``run`` was interrupted it goes on, and what it finished is not linked
     again. Raises InputError if it was another, if the input is not what it was, with ``strict``
-    for the first document that cannot be read or linked, and if none could. ``entity_of`` is for
-    formats that say more of entities than the links do.
+    for the first document that cannot be read or linked, and if none could. ``shard_chars``:
+    of a shard, at most. ``entity_of`` is for formats that say more of entities than the links do.
     """
     started = time.perf_counter()
     with Unfinished(out) as unfinished:
         unfinished.begin(run, restart=restart)
-        state = _Run(entries, unfinished, strict, on_progress)
+        state = _Run(entries, unfinished, shard_chars, strict, on_progress)
         state.link(engine)
         writing = time.perf_counter()
         if state.counts.n_set_aside and not state.counts.n_documents:

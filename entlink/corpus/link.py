@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from entlink.corpus.engines import InProcess, Processes, n_cores
-from entlink.corpus.items import Entry, Item, SetAside
+from entlink.corpus.items import Entry, Item, SetAside, shard_chars
 from entlink.corpus.job import Engine, OnProgress, Summary, quarantine_path, run_job
 from entlink.corpus.readers import CorpusReader
 from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
 from entlink.corpus.sources import Source, find_sources, fingerprint
-from entlink.corpus.state import check_can_be_loaded, edits_of, options_for, options_of, part_of
+from entlink.corpus.state import bundle_of, edits_of, options_of, part_of, setup_for
 from entlink.corpus.texts import MAX_CHARS, ReadOptions
 from entlink.corpus.writers import EntityOf, check_out, is_jsonl
 from entlink.errors import ConfigError, InputError
@@ -102,6 +102,7 @@ def link_corpus(
         out,
         chosen.engine,
         run=run,
+        shard_chars=shard_chars(reranker=options.reranker),
         strict=strict,
         restart=restart,
         on_progress=on_progress,
@@ -126,7 +127,7 @@ class _Chosen:
     engine: Engine
     bundle: Bundle | None  # None for a linker that has none
     options: LinkOptions  # nothing in them is left to be found out, where that can be
-    edits: str
+    edits: str | None  # None: any
 
 
 def _engine(
@@ -159,24 +160,20 @@ def _engine(
         opened = getattr(linker, "bundle", None)
         edits = edits_of(linker, opened)
         return _Chosen(InProcess(options.applied_to(linker), options), opened, options, edits)
-    from entlink.bundle import open_bundle
+    here = name == "local"
+    each = threads or (max(1, n_cores() // processes) if here else None)
+    opened = bundle_of(linker, bundle)
+    setup = setup_for(linker, opened, device=device, threads=each, options=options, here=here)
+    return _Chosen(_others(setup, processes, here=here), opened, setup.options, setup.edits)
 
-    opened = open_bundle(bundle) if linker is None else getattr(linker, "bundle", None)
-    if opened is None:
-        raise ConfigError("this linker has no bundle that other processes could load; use one")
-    if linker is not None:
-        options = options_of(linker, options)
-        check_can_be_loaded(linker, options)
-    elif name == "local":
-        options = options_for(opened, options, device=device)
-    edits = edits_of(linker, opened)
-    each = threads or (max(1, n_cores() // processes) if name == "local" else None)
-    setup = Setup(str(Path(opened.path).absolute()), opened.digest, device, each, options, edits)
-    if name == "local":
-        return _Chosen(Processes(setup, n_processes=processes), opened, options, edits)
+
+def _others(setup: Setup, n: int, *, here: bool) -> Engine:
+    """Other processes, on this machine or on a cluster."""
+    if here:
+        return Processes(setup, n_processes=n)
     from entlink.corpus.ray import RayEngine
 
-    return _Chosen(RayEngine(setup, n_actors=processes), opened, options, edits)
+    return RayEngine(setup, n_actors=n)
 
 
 def _entries(

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entlink.corpus.items import Item
+from entlink.corpus.items import Entry, Item, SetAside, batches, carried
 from entlink.corpus.shards import LinkOptions, LinksTexts, Setup, link_batch, link_shard
+from entlink.corpus.state import setup_for
+from entlink.corpus.texts import MAX_CHARS, ReadOptions, checked
 from entlink.corpus.writers import link_record
 from entlink.errors import ConfigError, EntlinkError, InputError, reason
 from entlink.records import Document
@@ -143,35 +145,66 @@ class RayEngine:
 
 # -- a Dataset of one's own -----------------------------------------------------------------------
 
+MENTIONS, SET_ASIDE = "mentions", "set_aside"  # the columns that a Dataset gets
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a Dataset are read, and what is done with a text that cannot be linked."""
+
+    text: str
+    id: str | None
+    max_chars: int
+    strict: bool
+
 
 class BatchLinker:
-    """Adds a column of links to batches; Ray Data makes one an actor."""
+    """Adds links to batches; Ray Data makes one an actor."""
 
-    def __init__(
-        self, bundle: str | None, device: str, text: str, id_: str | None, n_candidates: int
-    ) -> None:
-        from entlink.linker import Linker
-
-        self._linker: LinksTexts = Linker.load(bundle, device=device, threads=None)
-        self._text = text
-        self._id = id_
-        self._options = LinkOptions(n_candidates, labels=True)
+    def __init__(self, setup: bytes, columns: Columns) -> None:
+        parsed = Setup.parse(setup)
+        self._linker = parsed.load()
+        self._n_candidates = parsed.options.n_candidates
+        self._columns = columns
 
     def __call__(self, table: Any) -> Any:
         import pyarrow as pa
 
-        texts = table[self._text].to_pylist()
-        ids = table[self._id].to_pylist() if self._id else range(len(texts))
-        items = [
-            Item(Document(str(id_), text or ""), where=f"document {id_!r}")
-            for id_, text in zip(ids, texts, strict=True)
-        ]
-        column = []
-        for result in link_batch(self._linker, items, n_candidates=self._options.n_candidates):
-            if not isinstance(result, tuple):
-                raise InputError(result.reason)
-            column.append(link_record(result[1], labels=True)["mentions"])
-        return table.append_column("mentions", pa.array(column, type=mentions_type()))
+        links: list[object] = []
+        reasons: list[str | None] = []
+        for batch in batches(self._entries(table)):
+            for result in link_batch(self._linker, batch, n_candidates=self._n_candidates):
+                if isinstance(result, tuple):
+                    links.append(link_record(result[1], labels=True)["mentions"])
+                    reasons.append(None)
+                    continue
+                if self._columns.strict:
+                    raise InputError(result.reason)
+                links.append(None)
+                reasons.append(result.reason)
+        names = carried(dict.fromkeys(table.column_names), taken=(MENTIONS, SET_ASIDE))
+        return (
+            table.rename_columns(list(names))
+            .append_column(MENTIONS, pa.array(links, type=mentions_type()))
+            .append_column(SET_ASIDE, pa.array(reasons, type=pa.string()))
+        )
+
+    def _entries(self, table: Any) -> Iterator[Entry]:
+        columns, read = self._columns, ReadOptions(max_chars=self._columns.max_chars)
+        for name in filter(None, (columns.text, columns.id)):
+            if name not in table.column_names:
+                has = ", ".join(map(repr, table.column_names))
+                raise ConfigError(f"the dataset has no column {name!r}; it has {has}")
+        texts = table[columns.text].to_pylist()
+        ids = table[columns.id].to_pylist() if columns.id else [None] * len(texts)
+        for place, (text, id_) in enumerate(zip(texts, ids, strict=True)):
+            where = f"document {id_!r}" if columns.id else "this row"
+            if isinstance(text, str | None):
+                document = Document(str(id_) if columns.id else str(place), text or "")
+                yield checked(Item(document, where), read)
+            else:
+                why = f"{where}: column {columns.text!r} holds {type(text).__name__}, not a text"
+                yield SetAside(where, why)
 
 
 def mentions_type() -> Any:
@@ -196,31 +229,40 @@ def link_dataset(
     *,
     text: str = "text",
     id: str | None = None,
+    linker: LinksTexts | None = None,
     bundle: str | Path | None = None,
     device: str = "auto",
+    threads: int | None = None,
+    backend: str = "auto",
+    exact: bool = False,
     n_candidates: int = 10,
+    reranker: bool = True,
+    types: Sequence[str] = (),
+    ids: Sequence[str] = (),
+    max_chars: int = MAX_CHARS,
+    strict: bool = False,
     batch_size: int = 64,
     concurrency: int | tuple[int, int] = 1,
     num_gpus: float = 0,
 ) -> Dataset:
     """A Ray Dataset with a column ``mentions``: a list of the links format's mentions a row.
 
-    ``concurrency`` actors, each with a linker, and ``num_gpus`` for each. Rows without a text have
-    no mentions. The batches are Ray's: a probability may differ in its last digit from that of
-    `link_corpus`.
+    ``text`` and ``id`` name columns; the latter serves the sentences about documents.
+    ``concurrency`` actors, each with a linker, ``threads`` cores (1) and ``num_gpus``. The other
+    options are those of `link_corpus`. Rows without a text have no mentions. Where a text cannot
+    be linked ``mentions`` is null and ``set_aside`` holds the reason, which is null elsewhere;
+    with ``strict`` the job fails instead. A column of either name gets "_" behind it. The batches
+    are Ray's: a probability may differ in its last digit from that of `link_corpus`.
     """
     _ray()
+    options = LinkOptions(n_candidates, reranker, True, backend, exact, types, ids)
+    setup = setup_for(linker, bundle, device=device, threads=threads or 1, options=options)
     return dataset.map_batches(
         BatchLinker,
-        fn_constructor_args=(
-            None if bundle is None else str(bundle),
-            device,
-            text,
-            id,
-            n_candidates,
-        ),
+        fn_constructor_args=(setup.dump(), Columns(text, id, max_chars, strict)),
         batch_size=batch_size,
         batch_format="pyarrow",
         concurrency=concurrency,
+        num_cpus=threads or 1,
         num_gpus=num_gpus,
     )

@@ -7,18 +7,22 @@ cannot be read becomes a SetAside that says where and why, and reading goes on b
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from entlink.corpus.items import Entry, SetAside
 from entlink.corpus.jsonl import read_jsonl, starts_jsonl
-from entlink.corpus.sources import STDIN_NAME, Kind, Source, find_sources
+from entlink.corpus.sources import Kind, Source, find_sources
 from entlink.corpus.streams import opened
 from entlink.corpus.texts import ReadOptions, checked, read_text
 from entlink.errors import InputError
 from entlink.records import Document
+
+_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}  # how packed files begin
 
 
 class CorpusReader:
@@ -56,7 +60,7 @@ class CorpusReader:
 
     def _read(self, source: Source) -> Iterator[Entry]:
         if source.path is None:
-            yield from _read_stdin(self._stdin or sys.stdin.buffer, self._options)
+            yield from _entries_of(*_unpacked(source, self._stdin), self._options)
             return
         try:
             raw = source.path.open("rb")
@@ -64,24 +68,30 @@ class CorpusReader:
             said = f"{source.name}: cannot be read ({error.strerror})"
             yield SetAside(source.name, said)
             return
-        last = source.name
         with raw:
             self._current = raw if source.n_bytes is not None else None
-            try:
-                with opened(source, raw) as stream:
-                    for entry in _reader_of(source)(source, stream, self._options):
-                        last = entry.where
-                        yield entry
-            except InputError as error:  # the rest of this file is lost, others are not
-                after = f"; read as far as {last}" if last != source.name else ""
-                yield SetAside(source.name, f"{error}{after}")
+            yield from _entries_of(source, raw, self._options)
             self._current = None
+
+
+def _entries_of(source: Source, raw: BinaryIO, options: ReadOptions) -> Iterator[Entry]:
+    last = source.name
+    try:
+        with opened(source, raw) as stream:
+            for entry in _reader_of(source)(source, stream, options):
+                last = entry.where
+                yield entry
+    except InputError as error:  # the rest of this file is lost, others are not
+        after = f"; read as far as {last}" if last != source.name else ""
+        yield SetAside(source.name, f"{error}{after}")
 
 
 Read = Callable[[Source, BinaryIO, ReadOptions], Iterator[Entry]]
 
 
 def _reader_of(source: Source) -> Read:
+    if source.kind is None:
+        return _read_stdin
     if source.kind is Kind.JSONL:
         return read_jsonl
     if source.kind in (Kind.CSV, Kind.TSV):
@@ -115,26 +125,38 @@ def read_documents(
         yield entry.document
 
 
-def _read_stdin(stream: BinaryIO, options: ReadOptions) -> Iterator[Entry]:
+def _unpacked(source: Source, stream: BinaryIO | None) -> tuple[Source, BinaryIO]:
+    """Standard input, and whether its first bytes are those of a packed file."""
+    stream = stream or sys.stdin.buffer
+    start = stream.read(max(map(len, _MAGIC)))
+    packed = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), "")
+    return replace(source, packed=packed), _rejoined(start, stream)
+
+
+def _read_stdin(source: Source, stream: BinaryIO, options: ReadOptions) -> Iterator[Entry]:
     first = stream.readline(options.max_bytes)
-    source = Source(STDIN_NAME, "stdin")
     read = read_jsonl if starts_jsonl(first, options) else read_text
-    yield from read(source, cast(BinaryIO, _Rejoined(first, stream)), options)
+    yield from read(source, _rejoined(first, stream), options)
 
 
-class _Rejoined:
-    """A stream of which the first line was read already."""
+def _rejoined(start: bytes, rest: BinaryIO) -> BinaryIO:
+    """A stream of which the start was read already."""
+    return io.BufferedReader(_Rejoined(start, cast(io.BufferedIOBase, rest)))
 
-    def __init__(self, first: bytes, rest: BinaryIO) -> None:
-        self._first = first
+
+class _Rejoined(io.RawIOBase):
+    """Gives what there is and does not wait for more: what comes through a pipe is linked soon."""
+
+    def __init__(self, start: bytes, rest: io.BufferedIOBase) -> None:
+        self._start = start
         self._rest = rest
 
-    def readline(self, size: int) -> bytes:
-        if self._first:
-            line, self._first = self._first[:size], self._first[size:]
-            return line if line.endswith(b"\n") else line + self._rest.readline(size - len(line))
-        return self._rest.readline(size)
+    def readable(self) -> bool:
+        return True
 
-    def read(self, size: int) -> bytes:
-        data, self._first = self._first[:size], self._first[size:]
-        return data + self._rest.read(size - len(data))
+    def readinto(self, buffer: Any) -> int:
+        size = len(buffer)
+        data = self._start[:size] or self._rest.read1(size)
+        self._start = self._start[size:]
+        buffer[: len(data)] = data
+        return len(data)

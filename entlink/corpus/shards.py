@@ -133,7 +133,10 @@ class Counts:
         self.n_linked += other.n_linked
         self.n_set_aside += other.n_set_aside
         for entity, (n, name) in other.entities.items():
-            self.entities[entity] = (self.entities.get(entity, (0, ""))[0] + n, name)
+            # the first name is kept: to put another string in its place with each shard would
+            # scatter them over all memory
+            before, first = self.entities.get(entity, (0, name))
+            self.entities[entity] = (before + n, first)
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         for name, kinds in other.columns.items():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entlink.corpus.shards import LinkOptions, LinksTexts
+from entlink.corpus.shards import LinkOptions, LinksTexts, Setup
 from entlink.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,27 +29,61 @@ def options_of(linker: LinksTexts, options: LinkOptions) -> LinkOptions:
     return replace(options, exact=exact, backend=_BACKENDS.get(backend, backend))
 
 
-def options_for(bundle: Bundle, options: LinkOptions, *, device: str) -> LinkOptions:
-    """The options with the reranker's backend that "auto" means for this bundle on this machine."""
+def options_for(bundle: Bundle, options: LinkOptions, *, device: str | None) -> LinkOptions:
+    """The options with what this bundle settles: has it a reranker, and what does "auto" mean?
+
+    The latter for linkers on this machine's ``device``; None where others link, which look for
+    themselves.
+    """
+    from entlink.backends import reads_eight_bits
+    from entlink.linker import choose_device
+
     if not bundle.has("reranker"):
         return replace(options, reranker=False)
-    if not options.reranker or options.backend != "auto":
+    if not options.reranker or options.backend != "auto" or device is None:
         return options
-    return replace(options, backend="openvino" if _reads_eight_bits(bundle, device) else "torch")
+    eight_bits = reads_eight_bits(bundle, device=choose_device(device, None))
+    return replace(options, backend="openvino" if eight_bits else "torch")
 
 
-def _reads_eight_bits(bundle: Bundle, device: str) -> bool:
-    from entlink.backends import int8_folder
-    from entlink.linker import choose_device
-    from entlink.rerank.int8 import has_openvino
+def bundle_of(linker: LinksTexts | None, bundle: Bundle | str | Path | None) -> Bundle:
+    """The bundle that other processes load: the linker's, if there is one. It is opened."""
+    from entlink.bundle import Bundle, open_bundle
 
-    made = has_openvino() and int8_folder(bundle).is_dir()
-    return made and choose_device(device, None) == "cpu"
+    if linker is None:
+        return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    own: Bundle | None = getattr(linker, "bundle", None)
+    if own is None:
+        raise ConfigError("this linker has no bundle that other processes could load; use one")
+    return own
+
+
+def setup_for(
+    linker: LinksTexts | None,
+    bundle: Bundle | str | Path | None,
+    *,
+    device: str,
+    threads: int | None,
+    options: LinkOptions,
+    here: bool = False,
+) -> Setup:
+    """How other processes get a linker like this one, or of this bundle; ``here``: this machine's.
+
+    Raises ConfigError where they cannot.
+    """
+    opened = bundle_of(linker, bundle)
+    if linker is not None:
+        options = options_of(linker, options)
+        check_can_be_loaded(linker, options)
+    else:
+        options = options_for(opened, options, device=device if here else None)
+    path = str(Path(opened.path).absolute())
+    return Setup(path, opened.digest, device, threads, options, edits_of(linker, opened))
 
 
 def part_of(linker: LinksTexts | None) -> str:
     """A digest of the part of the KB that the linker was limited to; WHOLE if it was not."""
-    rows = getattr(getattr(linker, "retriever", None), "_within", None)
+    rows = getattr(getattr(linker, "retriever", None), "part", None)
     return WHOLE if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
 
 

@@ -214,8 +214,8 @@ def _csv_row(where: str, row: list[str], names: Sequence[str]) -> Row | SetAside
     if len(row) != len(names):
         return SetAside(
             where,
-            f"{where}: {len(row)} cells in a table of {len(names)} columns; quote cells that hold "
-            "the delimiter",
+            f"{where}: {len(row)} {'cell' if len(row) == 1 else 'cells'} in a table of "
+            f"{len(names)} columns; quote cells that hold the delimiter",
             raw=shown,
         )
     for name, cell in zip(names, row, strict=True):

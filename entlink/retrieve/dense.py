@@ -86,6 +86,11 @@ class Retriever:
         """What makes the vectors."""
         return self._encoder
 
+    @property
+    def part(self) -> NDArray[np.bool_] | None:
+        """(n_rows,) the entities that may be found; None: all."""
+        return self._within
+
     def within(self, rows: NDArray[np.bool_]) -> Retriever:
         """The same retriever that finds only the rows, (n_rows,), that are set.
 

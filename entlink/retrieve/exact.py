@@ -6,6 +6,7 @@ as PyTorch's. Where models of this process are on a GPU, many queries are compar
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ _BLOCK = 64  # vectors of which first only the best is looked at, or fewer
 _BLOCKS = 4  # times k are so many blocks, at least
 _GPU_SCORES = 1 << 27  # scores that are held at a time on a GPU
 _GPU_QUERIES = 256  # from so many on it is worth while to copy the vectors there
+
+_kept = threading.local()
 
 
 def nearest(
@@ -39,15 +42,28 @@ def nearest(
     step = max(1, _SCORES // max(1, len(vectors)))
     columns = torch.from_numpy(vectors).T
     for begin in range(0, len(queries), step):
-        found = (torch.from_numpy(queries[begin : begin + step]) @ columns).numpy()
+        some = torch.from_numpy(queries[begin : begin + step])
+        found = torch.mm(some, columns, out=_room(len(some), len(vectors))).numpy()
         if allowed is not None:
             found[:, ~allowed] = -np.inf
-        for row, (some, least) in enumerate(zip(found, _least(found, k), strict=True), begin):
-            places = np.flatnonzero(some >= least)
-            best = places[np.argsort(-some[places], kind="stable")[:k]]
-            best = best[some[best] > -np.inf]
-            scores[row, : len(best)], positions[row, : len(best)] = some[best], best
+        for row, (its, least) in enumerate(zip(found, _least(found, k), strict=True), begin):
+            places = np.flatnonzero(its >= least)
+            best = places[np.argsort(-its[places], kind="stable")[:k]]
+            best = best[its[best] > -np.inf]
+            scores[row, : len(best)], positions[row, : len(best)] = its[best], best
     return scores, positions
+
+
+def _room(m: int, n: int) -> torch.Tensor:
+    """Where this thread puts scores, (m, n).
+
+    It is kept: so large a piece of memory, freed and asked for again with every call, leaves holes
+    that others nibble at, and a process that searches for hours would grow.
+    """
+    room: NDArray[np.float32] | None = getattr(_kept, "room", None)
+    if room is None or len(room) < m * n:
+        room = _kept.room = np.empty(m * n, dtype=np.float32)
+    return torch.from_numpy(room[: m * n].reshape(m, n))
 
 
 @torch.inference_mode()

@@ -1,9 +1,11 @@
 """How fast a corpus is linked: the obvious loop, in batches, and in several processes.
 
     python -m tests.corpus.speed --documents 3000 [--no-reranker] [--bundle DIR] [FILE.jsonl ...]
+    python -m tests.corpus.speed --documents 2048 --one
 
-FILEs are texts of your own; without any they are composed. The loop and the batches are compared by
-the processor time of one thread, which other work on the machine hardly changes, on a tenth of the
+FILEs are texts of your own; without any they are composed, with two or three names each (--one:
+with one, which is quicker). The loop and the batches are compared by
+the processor time of one thread, which other work on the machine slows alike, on a tenth of the
 documents; the processes by the clock, so leave the machine alone. Prints one JSON object.
 """
 
@@ -22,7 +24,7 @@ from entlink.corpus import link_corpus
 from entlink.corpus.items import BATCH_DOCUMENTS, SHARD_BATCHES
 from entlink.corpus.readers import read_documents
 from entlink.records import Document
-from tests.corpus.composed import compose, names_of
+from tests.corpus.composed import ONE, SEVERAL, compose, names_of
 
 
 def loop_and_batches(
@@ -69,8 +71,8 @@ def corpus(
         reranker=reranker,
         on_progress=lambda p: moments.append((time.perf_counter(), p.counts.n_documents)),
     )
-    # of several processes, from when each has given one to when not all have one any more
-    (begin, before), (end, done) = moments[processes - 1], moments[-processes]
+    # of several processes, from when each has given one; that one may have none at the end counts
+    (begin, before), (end, done) = moments[processes - 1], moments[-1]
     return (end - begin) * moments[-1][1] / (done - before), out.read_bytes()
 
 
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=3000)
     parser.add_argument("--bundle")
     parser.add_argument("--no-reranker", action="store_true")
+    parser.add_argument("--one", action="store_true", help="a composed document has one name")
     parser.add_argument("--processes", type=int, default=2, help="1: only loop and batches")
     arguments = parser.parse_args()
     n, reranker = arguments.processes, not arguments.no_reranker
@@ -91,7 +94,9 @@ def main() -> None:
             rows = [json.dumps({"id": i, "text": text}) for i, text in enumerate(texts)]
             source.write_text("\n".join(rows), encoding="utf-8")
         else:
-            compose(source, arguments.documents, names_of(arguments.bundle, n_names=5000))
+            names = names_of(arguments.bundle, n_names=5000)
+            patterns = ONE if arguments.one else SEVERAL
+            compose(source, arguments.documents, names, patterns=patterns)
             texts = [d.text for d in read_documents([str(source)])]
         some = texts[: max(40, len(texts) // 10)]
         loop, batches = loop_and_batches(some, arguments.bundle, reranker=reranker)

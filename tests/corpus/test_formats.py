@@ -24,6 +24,8 @@ from entlink.corpus.items import (
     decode_shard,
     distinct,
     encode_shard,
+    shard_chars,
+    shards,
 )
 from entlink.corpus.readers import CorpusReader
 from entlink.corpus.sources import find_sources
@@ -219,6 +221,31 @@ def test_batches_hold_all_in_order_and_no_more_than_they_may(lengths: list[int])
         n_chars = sum(len(e.document.text) for e in batch if isinstance(e, Item))
         assert 0 < len(batch) <= 64
         assert n_chars <= 500_000 or len(batch) == 1
+
+
+@given(st.lists(st.integers(0, 400), max_size=600), st.sampled_from([1, 500, 20_000]))
+def test_shards_hold_all_in_order_and_no_more_than_they_may(
+    lengths: list[int], max_chars: int
+) -> None:
+    entries: list[Entry] = [Item(Document("d", "x" * length)) for length in lengths]
+    cut = list(shards(entries, max_chars=max_chars))
+    assert list(chain.from_iterable(chain.from_iterable(cut))) == entries
+    for shard in cut:
+        texts = [e.document.text for e in chain.from_iterable(shard) if isinstance(e, Item)]
+        assert 0 < len(shard) <= 4 and all(0 < len(batch) <= 64 for batch in shard)
+        assert sum(map(len, texts)) <= max_chars or len(texts) == 1
+
+
+def test_short_documents_fill_a_shard_and_long_ones_close_it() -> None:
+    def sizes(n_chars: int, *, reranker: bool) -> list[int]:
+        entries: list[Entry] = [Item(Document("d", "x" * n_chars)) for _ in range(600)]
+        cut = shards(entries, max_chars=shard_chars(reranker=reranker))
+        return [sum(map(len, shard)) for shard in cut]
+
+    assert sizes(100, reranker=True) == sizes(100, reranker=False) == [256, 256, 88]
+    assert sizes(3_200, reranker=True) == [10] * 60
+    assert sizes(3_200, reranker=False) == [256, 256, 88]
+    assert sizes(20_000, reranker=False) == [50] * 12
 
 
 def test_standard_input_with_another_text_column() -> None:

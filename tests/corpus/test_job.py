@@ -99,6 +99,17 @@ def test_an_interrupted_run_goes_on(corpus: Path, tmp_path: Path) -> None:
     assert "o.jsonl.unfinished" not in names(tmp_path)
 
 
+def test_long_documents_are_kept_and_told_of_a_few_at_a_time(tmp_path: Path) -> None:
+    source, out, seen = tmp_path / "long.jsonl", tmp_path / "o.jsonl", list[Progress]()
+    write(source, (f"Jordan {'so ' * 3_000}{n}" for n in range(12)))
+    link_corpus(source, out, linker=FakeLinker(), on_progress=seen.append)
+    assert len(seen) == 4  # of three documents, with 27,000 characters, each
+    out.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        link_corpus(source, out, linker=Breaking(at=3, error=KeyboardInterrupt()))
+    assert link_corpus(source, out, linker=FakeLinker()).n_resumed == 6
+
+
 def test_a_finished_run_begins_anew(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.jsonl"
     link_corpus(corpus, out, linker=FakeLinker())

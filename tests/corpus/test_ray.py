@@ -13,6 +13,7 @@ import pytest
 from entlink.bundle import Bundle
 from entlink.corpus import Progress, link_corpus
 from entlink.linker import Linker
+from entlink.records import Document
 from tests.tiny import make_bundle
 
 ray = pytest.importorskip("ray")
@@ -85,19 +86,95 @@ def test_a_killed_node_changes_no_byte(
         cluster.remove_node(node)
 
 
-def test_a_dataset_of_ones_own(bundle: Bundle, cluster: Any) -> None:
+def test_there_is_an_actor_for_each_gpu(bundle: Bundle, cluster: Any, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=4, num_gpus=2)  # Ray takes our word for them
+    before = set(actors())
+    seen: list[int] = []
+
+    def count(_: Progress) -> None:
+        seen.append(sum(a["State"] != "DEAD" for id_, a in actors().items() if id_ not in before))
+
+    source = [Document(str(n), f"Jordan in {n}") for n in range(600)]
+    summary = link_corpus(
+        source,
+        tmp_path / "o.jsonl",
+        bundle=bundle.path,
+        engine="ray",
+        processes=0,
+        on_progress=count,
+    )
+    assert (summary.n_documents, set(seen)) == (600, {2})
+    cluster.remove_node(node)
+
+
+@pytest.fixture(scope="module")
+def room(cluster: Any) -> None:
+    """Two cores for actors of Datasets."""
+    cluster.add_node(num_cpus=2)
+
+
+def linked_rows(rows: list[dict[str, Any]], bundle: Bundle, **options: Any) -> list[dict[str, Any]]:
     from entlink.corpus.ray import link_dataset
 
-    cluster.add_node(num_cpus=2)
-    texts = ["Jordan met Paris.", None, "nothing"]
-    dataset = ray.data.from_items([{"key": n, "body": text} for n, text in enumerate(texts)])
     linked = link_dataset(
-        dataset, text="body", id="key", bundle=bundle.path, device="cpu", concurrency=1
+        ray.data.from_items(rows), text="body", bundle=bundle.path, device="cpu", **options
     )
-    rows = sorted(linked.take_all(), key=lambda row: row["key"])
+    return sorted(linked.take_all(), key=lambda row: str(row["key"]))
+
+
+@pytest.mark.usefixtures("room")
+def test_a_dataset_of_ones_own(bundle: Bundle) -> None:
+    texts = ["Jordan met Paris.", None, "nothing"]
+    rows = linked_rows([{"key": n, "body": text} for n, text in enumerate(texts)], bundle, id="key")
     (expected,) = Linker.load(bundle.path, device="cpu").link("Jordan met Paris.")
     assert [m["entity"] for m in rows[0]["mentions"]] == [k.entity_id for k in expected.links]
     assert [(row["body"], list(row["mentions"])) for row in rows[1:]] == [
         (None, []),
         ("nothing", []),
     ]
+    assert [row["set_aside"] for row in rows] == [None] * 3
+
+
+@pytest.mark.usefixtures("room")
+def test_a_text_that_cannot_be_linked_costs_no_other(bundle: Bundle) -> None:
+    texts = ["Jordan", "Jordan and Paris " * 9, "Paris"]
+    rows = [{"key": f"k{n}", "body": text, "mentions": n} for n, text in enumerate(texts)]
+    found = linked_rows(rows, bundle, id="key", max_chars=20)
+    assert [row["mentions"] is None for row in found] == [False, True, False]
+    assert [row["mentions_"] for row in found] == [0, 1, 2]
+    assert found[0]["set_aside"] is found[2]["set_aside"] is None
+    said = "document 'k1': a text of 153 characters, and the limit is 20"
+    assert found[1]["set_aside"].startswith(said)
+    with pytest.raises(ray.exceptions.RayTaskError, match=said):
+        linked_rows(rows, bundle, id="key", max_chars=20, strict=True)
+
+
+@pytest.mark.usefixtures("room")
+def test_a_dataset_takes_the_options_of_a_corpus(bundle: Bundle, tmp_path: Path) -> None:
+    text = "Jordan met Paris Hilton in Paris."
+    rows = [{"key": 0, "body": text}]
+    options: dict[str, Any] = {"reranker": False, "ids": ("Q1", "Q4"), "n_candidates": 2}
+    (row,) = linked_rows(rows, bundle, **options)
+    out = tmp_path / "o.jsonl"
+    link_corpus([Document("0", text)], out, bundle=bundle.path, device="cpu", **options)
+    expected = json.loads(out.read_bytes())["mentions"]
+    assert [{k: v for k, v in m.items() if k != "label"} for m in row["mentions"]] == expected
+    linker = without_reranker(Linker.load(bundle.path, device="cpu"))
+    assert linked_rows(rows, bundle, linker=linker) == linked_rows(rows, bundle, reranker=False)
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("name", [{"text": "typo"}, {"id": "typo"}])
+def test_a_column_that_a_dataset_has_not(bundle: Bundle, name: dict[str, Any]) -> None:
+    from entlink.corpus.ray import link_dataset
+
+    linked = link_dataset(
+        ray.data.from_items([{"text": "Paris"}]), bundle=bundle.path, device="cpu", **name
+    )
+    with pytest.raises(ray.exceptions.RayTaskError, match="no column 'typo'; it has 'text'"):
+        linked.take_all()
+
+
+def without_reranker(linker: Linker) -> Linker:
+    linker.reranker = None
+    return linker

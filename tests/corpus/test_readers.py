@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,6 +204,26 @@ def test_standard_input_is_text_or_jsonl() -> None:
         read_stdin(b'{"text": "a"}\n{"text": \n')
     with pytest.raises(InputError, match="standard input: not valid UTF-8 at byte 4"):
         read_stdin(b"one\n\xff")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda d: pa.compress(d, "zstd", asbytes=True)])
+def test_standard_input_may_be_packed(pack: Callable[[bytes], bytes]) -> None:
+    assert read_stdin(pack(b"one\ntwo")) == [Document("stdin", "one\ntwo")]
+    rows = [{"id": str(n), "text": f"text {n}"} for n in range(5000)]
+    data = "\n".join(map(json.dumps, rows)).encode()
+    assert [d.id for d in read_stdin(pack(data))] == [row["id"] for row in rows]
+    with pytest.raises(InputError, match=r"standard input: not a whole (gzip|\.zst) file"):
+        read_stdin(pack(data)[:1000])
+
+
+def test_what_comes_through_a_pipe_is_read_while_the_writer_goes_on() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as writer:
+        writer.write(b'{"text": "a"}\n{"text": "b"}\n')
+        documents = read_documents(["-"], stdin=stream)
+        assert [next(documents).text, next(documents).text] == ["a", "b"]
+        writer.write(b'{"text": "c"}\n')
+        assert next(documents).text == "c"
 
 
 @given(texts=st.lists(TEXTS, max_size=4))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from entlink.backends import int8_folder
-from entlink.bundle import Bundle, open_bundle
+from entlink.backends import export_reranker, int8_folder
+from entlink.bundle import Bundle
 from entlink.corpus import Progress, link_corpus
 from entlink.corpus.shards import LinkOptions, Setup
+from entlink.corpus.state import options_for, options_of
 from entlink.errors import BundleError, ConfigError, InputError
 from entlink.linker import Linker
 from entlink.records import Document, Entity
@@ -133,6 +134,35 @@ def test_the_backend_is_recorded_as_it_was_found(
     assert (run["reranker"], run["exact"]) == ("torch", False)
     if not has_openvino():
         pytest.skip("the package is not installed")
-    int8_folder(open_bundle(bundle.path)).mkdir(parents=True)  # as if it had been made since
+    export_reranker(bundle, linker.kb)
     with pytest.raises(InputError, match='its reranker was "torch" and is now "openvino"'):
         link_corpus(DOCUMENTS, out, bundle=bundle.path, device="cpu", processes=2)
+
+
+@pytest.mark.skipif(not has_openvino(), reason="the package is not installed")
+def test_auto_means_the_same_to_a_run_and_to_the_linkers_that_it_starts(
+    bundle: Bundle, linker: Linker
+) -> None:
+    def backends() -> tuple[str, str]:
+        wanted = options_for(bundle, LinkOptions(), device="cpu")
+        found = options_of(Linker.load(bundle, device="cpu"), LinkOptions())
+        return wanted.backend, found.backend
+
+    assert backends() == ("torch", "torch")
+    int8_folder(bundle).mkdir(parents=True)  # empty, as something that broke off may leave it
+    assert backends() == ("torch", "torch")
+    export_reranker(bundle, linker.kb)
+    assert backends() == ("openvino", "openvino")
+    (int8_folder(bundle) / "reranker.bin").write_bytes(b"damaged")
+    assert backends() == ("torch", "torch")
+
+
+def test_a_bundle_without_reranker_is_one_wherever_it_is_linked_with(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "b", reranker=False)
+    for device in ("cpu", None):  # None: on a cluster
+        assert not options_for(bundle, LinkOptions(), device=device).reranker
+    assert not options_of(Linker.load(bundle, device="cpu"), LinkOptions()).reranker
+
+
+def test_on_a_cluster_each_machine_looks_for_itself(bundle: Bundle) -> None:
+    assert options_for(bundle, LinkOptions(), device=None).backend == "auto"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +198,22 @@ def test_a_docbin_has_the_links_and_their_scores(tmp_path: Path) -> None:
     stored = user_data[("._.", "entlink", 0, 6)]  # as the spaCy component keeps it
     assert list(stored[:4]) == ["LOC", "Q810", "Jordan", 0.7]  # msgpack gives tuples
     assert [c[0] for c in stored[4]] == ["Q810", "Q41421"]
+
+
+def test_what_a_docbin_holds_is_seen_by_another_program(tmp_path: Path) -> None:
+    document = labelled("Jordan met an Odd one", identifier="a")
+    write_file([link_line(document, labels=True)], tmp_path / "l.spacy")
+    code = """
+import spacy, sys
+from entlink.component import set_extensions
+from spacy.tokens import DocBin
+set_extensions()
+(doc,) = DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank("en").vocab)
+print(doc.ents[0]._.kb_ents, doc.ents[0]._.entlink.name)
+"""
+    run = [sys.executable, "-c", code, str(tmp_path / "l.spacy")]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout == "[('Q810', 0.7), ('Q41421', 0.2)] Jordan\n"
 
 
 def test_mentions_that_overlap_are_no_obstacle_to_a_docbin(tmp_path: Path) -> None:

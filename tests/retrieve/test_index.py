@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,21 @@ def test_search_among_some_equals_brute_force(
     for row, places in enumerate(positions[:, :found]):
         assert len(set(places.tolist())) == found
         np.testing.assert_allclose(exact[row, places], best[row], atol=1e-5)
+
+
+def test_searches_at_once_and_one_after_another_do_not_meet() -> None:
+    def searched(n: int) -> list[int]:
+        vectors = unit(n, 8, seed=n)
+        queries = vectors[:50] + 0.01 * unit(50, 8, seed=n + 1)
+        _, positions = VectorIndex.build(vectors).search(queries, k=3)
+        return [int(first) for first in positions[:, 0]]
+
+    sizes = [100, 90_000, 5_000, 60_000] * 4
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(searched, sizes)) == [list(range(50))] * len(sizes)
+    with torch.inference_mode():
+        assert searched(70_000) == list(range(50))
+    assert searched(100_000) == list(range(50))
 
 
 @settings(max_examples=60, deadline=None)
