@@ -21,7 +21,7 @@ from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.retrieve.sparse import Bm25, best
 from entlink.train.data import Example, label_examples, read_examples
-from entlink.train.retriever import device_of
+from entlink.train.loop import device_of
 from entlink.train.retriever_config import is_hidden
 from tests.studies.retrieval_kbs import changed_kb
 

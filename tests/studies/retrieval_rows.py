@@ -22,7 +22,8 @@ from entlink.config import from_mapping, load_config
 from entlink.errors import ConfigError
 from entlink.evaluate.benchmark.machine import commit, machine
 from entlink.retrieve.hybrid import RetrievalConfig
-from entlink.train.retriever import RetrieverTraining, device_of, train_retriever
+from entlink.train.loop import device_of
+from entlink.train.retriever import RetrieverTraining, train_retriever
 from tests.studies.retrieval_measure import ASKED, ONLY, SYSTEMS, Measured, Measuring, measure
 from tests.studies.rows import slug
 
