@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from entlink.kb.aliases import normalise
 from entlink.records import Entity
@@ -123,6 +124,25 @@ def composed_ambiguous(
         mention = random_.choice(shared)
         text = left + mention + after.format(*values, **words)
         yield Example(f"ambiguous-{number}", text, len(left), len(left) + len(mention), entity.id)
+
+
+def composed_rivals(ambiguous: Ambiguous, *, n: int, seed: int) -> list[Example]:
+    """Texts of two sentences in which one name means two of its bearers; both are mentions.
+
+    At most ``n`` mentions; names are drawn.
+    """
+    together: dict[str, dict[str, Example]] = {}
+    for e in composed_ambiguous(ambiguous, [], n=16 * n, seed=seed):
+        name = normalise(e.text[e.start : e.end])
+        together.setdefault(name, {}).setdefault(e.gold, e)
+    pairs = [list(many.values())[:2] for many in together.values() if len(many) > 1]
+    random.Random(seed).shuffle(pairs)
+    rivals = []
+    for number, (a, b) in enumerate(pairs[: n // 2]):
+        text, doc, after = f"{a.text} {b.text}", f"rivals-{number}", len(a.text) + 1
+        rivals.append(replace(a, doc=doc, text=text))
+        rivals.append(replace(b, doc=doc, text=text, start=b.start + after, end=b.end + after))
+    return rivals
 
 
 def composed_longer(ambiguous: Ambiguous, *, n: int, seed: int) -> Iterator[Example]:

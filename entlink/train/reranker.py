@@ -27,7 +27,13 @@ from entlink.records import Entity
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer, pad_pairs
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.data import Example, fold_of, read_examples, read_relations, read_texts
-from entlink.train.distant import Ambiguous, composed_ambiguous, distant_examples, spread
+from entlink.train.distant import (
+    Ambiguous,
+    composed_ambiguous,
+    composed_rivals,
+    distant_examples,
+    spread,
+)
 from entlink.train.loop import LoopConfig, device_of, fit
 from entlink.train.losses import binary, list_or_nil
 from entlink.train.matches import adjective_examples, match_examples
@@ -63,6 +69,7 @@ class RerankerTraining:
     n_ambiguous: int = 0  # and so many that are composed
     n_matches: int = 0  # reports of matches, composed of the teams in relations
     n_adjectives: int = 0  # sentences with adjectives of countries
+    n_rivals: int = 0  # mentions in texts where one name means two entities
     n_reports: int = 0  # mentions in whole news reports, composed (train/reports.py)
     hold_out: int = 16  # one document in so many is left for calibration
     vocabulary: int = 11_000
@@ -215,6 +222,7 @@ def _made(
     return [
         *found,
         *composed_ambiguous(ambiguous, fillers, n=config.n_ambiguous, seed=seed),
+        *composed_rivals(ambiguous, n=config.n_rivals, seed=seed),
         *match_examples(entities, facts, n=config.n_matches, seed=seed),
         *adjective_examples(entities, n=config.n_adjectives, seed=seed),
         *report_examples(entities, facts, n=config.n_reports, seed=seed, fillers=fillers),

@@ -7,7 +7,7 @@ import pytest
 from entlink.kb.demonyms import DEMONYMS
 from entlink.records import Entity
 from entlink.train.data import Relation
-from entlink.train.matches import adjective_examples, match_examples, teams_by_sport
+from entlink.train.matches import adjective_examples, best_named, match_examples, teams_by_sport
 
 TOWNS = ("Avonmouth", "Brentham", "Carmeltown", "Dovering", "Elbaside", "Fernhill", "Gower")
 SPORT = 0
@@ -92,3 +92,18 @@ def test_adjectives_mean_the_country_or_its_language() -> None:
 @pytest.mark.parametrize("entities", [[], [Entity("de", "Germany")]])
 def test_without_two_countries_there_are_none(entities: list[Entity]) -> None:
     assert list(adjective_examples(entities, n=3, seed=0)) == []
+
+
+def test_a_countrys_name_means_the_country_even_beside_a_better_known_namesake() -> None:
+    entities = [
+        Entity("S", "Georgia", description="state of the United States", popularity=4.0),
+        Entity("C", "Georgia", description="country in Eastern Europe", popularity=3.0),
+        Entity("D", "Georgia", type_names=("sovereign state",), popularity=2.0),
+        Entity("R", "Avon", description="river", popularity=1.0),
+        Entity("T", "Avon", description="town", popularity=2.0),
+    ]
+    assert best_named(entities) == {"Georgia": 1, "Avon": 4}
+    assert best_named(entities[:1]) == {"Georgia": 0}  # rather that than none
+    france = Entity("F", "France", description="country in Europe")
+    gold = {e.gold for e in adjective_examples([*entities, france], n=40, seed=0)}
+    assert "C" in gold and "S" not in gold
