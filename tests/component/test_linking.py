@@ -190,7 +190,7 @@ def test_pipe_batches_across_docs_and_does_not_read_ahead(nlp: Language) -> None
     def docs() -> Iterator[Doc]:
         for i in range(5):
             taken.append(i)
-            yield nlp.make_doc(TEXT)
+            yield nlp.make_doc(f"{TEXT} {i}")  # equal mentions are looked up once
 
     linker = component.linker
     retrieve = linker.retriever.retrieve
