@@ -228,9 +228,9 @@ def test_some_entities_may_be_hidden(
     seen: list[set[str]] = []
     real = EntityTable.of.__func__  # type: ignore[attr-defined]
 
-    def spy(cls: type[EntityTable], model: DualEncoder, known: list[Entity]) -> object:
+    def spy(cls: type[EntityTable], model: DualEncoder, known: list[Entity], **more: Any) -> object:
         seen.append({entity.id for entity in known})
-        return real(cls, model, known)
+        return real(cls, model, known, **more)
 
     monkeypatch.setattr(EntityTable, "of", classmethod(spy))
     config = replace(settings(world, tmp_path / "out"), rounds=1, first_epochs=1, hidden=3)
