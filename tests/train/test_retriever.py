@@ -228,7 +228,9 @@ def test_some_entities_may_be_hidden(
     seen: list[set[str]] = []
     real = EntityTable.of.__func__  # type: ignore[attr-defined]
 
-    def spy(cls: type[EntityTable], model: DualEncoder, known: list[Entity], **more: Any) -> object:
+    def spy(
+        cls: type[EntityTable], model: DualEncoder, known: list[Entity], /, **more: Any
+    ) -> object:
         seen.append({entity.id for entity in known})
         return real(cls, model, known, **more)
 
