@@ -20,7 +20,6 @@ from tqdm import tqdm
 from entlink import decide
 from entlink.encode.dual import DualEncoder
 from entlink.inputs import mention_input, pair_context
-from entlink.kb.aliases import normalise
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.rerank.reading import read_candidates
@@ -45,7 +44,7 @@ from entlink.train.data import (
     read_relations,
     read_texts,
 )
-from entlink.train.distant import Ambiguous, composed_ambiguous, composed_longer
+from entlink.train.distant import Ambiguous, composed_ambiguous, composed_longer, of_one_name
 from entlink.train.matches import adjective_examples, match_examples
 from entlink.train.reports import report_examples
 from entlink.train.weights import Row, fit_coherence, fit_weights
@@ -176,11 +175,11 @@ def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:
 
 def _rivals(examples: Iterable[Example]) -> list[Example]:
     """Those of one name that mean different entities, as if they stood in one document."""
-    together: dict[str, dict[str, Example]] = {}
-    for e in examples:
-        name = normalise(e.text[e.start : e.end])
-        together.setdefault(name, {}).setdefault(e.gold, replace(e, doc=f"rivals-{name}"))
-    return [e for many in together.values() if len(many) > 1 for e in many.values()]
+    return [
+        replace(e, doc=f"rivals-{name}")
+        for name, many in of_one_name(examples).items()
+        for e in many
+    ]
 
 
 def _retrieve(kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Example]) -> list[Case]:

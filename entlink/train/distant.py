@@ -126,16 +126,21 @@ def composed_ambiguous(
         yield Example(f"ambiguous-{number}", text, len(left), len(left) + len(mention), entity.id)
 
 
+def of_one_name(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    """By name, the first example of each entity that it means, of names that mean several."""
+    together: dict[str, dict[str, Example]] = {}
+    for e in examples:
+        together.setdefault(normalise(e.text[e.start : e.end]), {}).setdefault(e.gold, e)
+    return {name: list(many.values()) for name, many in together.items() if len(many) > 1}
+
+
 def composed_rivals(ambiguous: Ambiguous, *, n: int, seed: int) -> list[Example]:
     """Texts of two sentences in which one name means two of its bearers; both are mentions.
 
     At most ``n`` mentions; names are drawn.
     """
-    together: dict[str, dict[str, Example]] = {}
-    for e in composed_ambiguous(ambiguous, [], n=16 * n, seed=seed):
-        name = normalise(e.text[e.start : e.end])
-        together.setdefault(name, {}).setdefault(e.gold, e)
-    pairs = [list(many.values())[:2] for many in together.values() if len(many) > 1]
+    found = of_one_name(composed_ambiguous(ambiguous, [], n=16 * n, seed=seed))
+    pairs = [many[:2] for many in found.values()]
     random.Random(seed).shuffle(pairs)
     rivals = []
     for number, (a, b) in enumerate(pairs[: n // 2]):
