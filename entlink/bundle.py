@@ -225,7 +225,7 @@ def _copy_parts(base: Bundle, parts: Mapping[str, Path | None], made: Path) -> N
 
 
 def _checked(parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
-    """They exist, and the decision is one for the retriever; InputError if not."""
+    """They exist, and the decision is one for the models; InputError if not."""
     for name, part in parts.items():
         if name not in PARTS:
             raise InputError(f"{name!r} is no part of a bundle; there are {', '.join(PARTS)}")
@@ -233,11 +233,12 @@ def _checked(parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
             raise InputError(f"a bundle needs its {name}; leave out {' or '.join(_OPTIONAL)} only")
         if part is not None and not (part.is_file() if "." in name else part.is_dir()):
             raise InputError(f"{part}: no such {'file' if '.' in name else 'folder'}; check it")
-    if parts.get("retriever") and not parts.get("decision.json"):
-        raise InputError(
-            "a decision is fitted for one retriever; give the decision of this one too, which "
-            "'entlink distill' or 'entlink train calibration' makes"
-        )
+    for name in ("retriever", "reranker"):
+        if parts.get(name) and not parts.get("decision.json"):
+            raise InputError(
+                f"a decision is fitted for one {name}; give the decision of this one too, which "
+                "'entlink train calibration' makes"
+            )
     return parts
 
 

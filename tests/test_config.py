@@ -12,7 +12,7 @@ from entlink.config import from_mapping, load_config
 from entlink.errors import ConfigError
 from entlink.train.calibration import CalibrationTraining
 from entlink.train.detector import DetectorConfig
-from entlink.train.reranker import RerankerTraining
+from entlink.train.reranker_config import RerankerTraining
 from entlink.train.retriever import RetrieverTraining
 
 

@@ -50,6 +50,12 @@ def command() -> None:
     help="This retriever in place of that of --like; with its --decision.",
 )
 @click.option(
+    "--reranker",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="This reranker in place of that of --like; with its --decision.",
+)
+@click.option(
     "--decision",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -65,6 +71,7 @@ def create(
     out: Path,
     index: str | None,
     retriever: Path | None,
+    reranker: Path | None,
     decision: Path | None,
     no_reranker: bool,
     no_check: bool,
@@ -82,8 +89,10 @@ def create(
     from entlink.retrieve.index_config import IndexConfig
 
     chosen = IndexConfig.parse(index) if index else None
-    parts = {"retriever": retriever, "decision.json": decision}
+    parts = {"retriever": retriever, "reranker": reranker, "decision.json": decision}
     given: dict[str, Path | None] = {name: part for name, part in parts.items() if part}
+    if reranker and no_reranker:
+        raise click.UsageError("--reranker and --no-reranker exclude each other; give one of them")
     if no_reranker:
         given["reranker"] = None
     source = kb or open_bundle(like).path

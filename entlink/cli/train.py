@@ -61,7 +61,8 @@ def retriever(config: Path, changes: tuple[str, ...], threads: int | None) -> No
 @training_options
 def reranker(config: Path, changes: tuple[str, ...], threads: int | None) -> None:
     """Train the cross-encoder that reads candidates; goes on where a stopped run left off."""
-    from entlink.train.reranker import RerankerTraining, train_reranker
+    from entlink.train.reranker import train_reranker
+    from entlink.train.reranker_config import RerankerTraining
 
     settings = read_settings(config, RerankerTraining, changes, threads)
     started = time.perf_counter()

@@ -23,13 +23,13 @@ from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.train import data
 from entlink.train.calibration import CalibrationTraining, train_calibration
+from entlink.train.candidates import Candidates
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import Probe
 from entlink.train.distil_scores import Taught, labelled, taught
 from entlink.train.distil_student import ListTable, Student, level, score_batch
 from entlink.train.loop import LoopConfig, device_of, fit
-from entlink.train.reranker import Candidates
 from entlink.train.retriever import begin_with
 from entlink.train.tables import EntityTable, MentionTable, read_views
 

@@ -11,7 +11,7 @@ from entlink.errors import ConfigError
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_scores import BACKENDS
 from entlink.train.distil_student import SCORINGS
-from entlink.train.reranker import RerankerTraining
+from entlink.train.reranker_config import RerankerTraining
 
 NONE = "none"  # the loss of a student that learns from labels alone
 
@@ -46,6 +46,8 @@ class DistilTraining:
     n_ambiguous: int = 0
     n_matches: int = 0
     n_adjectives: int = 0
+    n_rivals: int = 0
+    n_reports: int = 0
     n_composed: int = 40_000  # further mentions for the ordinary loss alone
     n_aliases: int = 40_000
     hold_out: int = 16  # one document in so many is left for calibration
@@ -94,6 +96,8 @@ def mining_of(config: DistilTraining) -> RerankerTraining:
         n_ambiguous=config.n_ambiguous,
         n_matches=config.n_matches,
         n_adjectives=config.n_adjectives,
+        n_rivals=config.n_rivals,
+        n_reports=config.n_reports,
         hold_out=config.hold_out,
         pool=config.pool,
         nil_share=config.nil_share,

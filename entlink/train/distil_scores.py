@@ -30,14 +30,14 @@ from safetensors.torch import save as to_bytes
 from tqdm import tqdm
 
 from entlink.errors import ConfigError, InputError, reason
-from entlink.inputs import pair_context
 from entlink.kb.importers import jsonl
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader, PairTokenizer, has_bf16
 from entlink.rerank.int8 import Int8Reader, export_int8, has_openvino, openvino_version
 from entlink.rerank.reading import read_candidates
+from entlink.train.candidates import Candidates, contexts_of, mine, rows_of
 from entlink.train.data import Example, label_examples
-from entlink.train.reranker import Candidates, RerankerTraining, mine
+from entlink.train.reranker_config import RerankerTraining
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,10 @@ class Taught:
         known = [t for c, t in zip(self.lists, self.logits, strict=True) if c.gold >= 0]
         return float(np.mean([int(np.argmax(t)) == 0 for t in known])) if known else 0.0
 
-
-def rows_of(item: Candidates) -> NDArray[np.int64]:
-    """KB rows of a mention's candidates: the true one, if any, then the others, best first."""
-    first = [item.gold] if item.gold >= 0 else []
-    return np.asarray([*first, *item.rows], dtype=np.int64)
+    def by_row(self) -> list[dict[int, float]]:
+        """Of each list: KB row -> logit."""
+        pairs = zip(self.lists, self.logits, strict=True)
+        return [dict(zip(rows_of(c).tolist(), t.tolist(), strict=True)) for c, t in pairs]
 
 
 def taught(
@@ -110,7 +109,7 @@ def _mining_parts(mining: RerankerTraining) -> dict[str, str]:
     """All settings of the mining, a file's digest in place of its name."""
     unused = {"base", "out", "kb", "views", "student", "pair"}
     unused |= {"vocabulary", "positions", "n_wrong", "loss", "batch_size", "epochs"}
-    unused |= {"learning_rate", "bf16"}
+    unused |= {"learning_rate", "bf16", "device"}
     parts: dict[str, str] = {}
     for field in fields(mining):
         if field.name in unused:
@@ -198,7 +197,7 @@ def _scores(
         path = folder / f"{begin // _SHARD:05}.safetensors"
         flat = _read(path, sum(sizes))
         if flat is None:
-            contexts = [pair_context(c.example.text, c.example.start, c.example.end) for c in some]
+            contexts = contexts_of(some)
             parts = read_candidates(reader, kb, contexts, [rows_of(c) for c in some])
             flat = np.concatenate(parts)
             _write(path, to_bytes({"logits": torch.from_numpy(flat)}))

@@ -17,10 +17,9 @@ from entlink.encode.dual import DualEncoder, MentionFeatures, join_mentions
 from entlink.errors import ConfigError
 from entlink.inputs import mention_input
 from entlink.records import Entity
+from entlink.train.candidates import Candidates, rows_of
 from entlink.train.data import Example
-from entlink.train.distil_scores import rows_of
 from entlink.train.losses import in_batch_softmax
-from entlink.train.reranker import Candidates
 from entlink.train.tables import EntityTable, MentionTable
 
 SCORINGS = ("cosine", "dot", "mlp")

@@ -6,7 +6,6 @@ over a mention's candidates and NIL aim at the teacher's (probability matching, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from entlink.errors import ConfigError
 from entlink.rerank.bert import BertClassifier
-from entlink.rerank.cross_encoder import CrossEncoder, pad_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,10 @@ class StudentConfig:
     """The table ``[student]`` of the reranker's config file."""
 
     teacher: Path  # a reranker's folder; often the ``base`` too
+    scores: Path  # a folder where candidates and the teacher's scores are kept
     layers: int = 3  # kept of the base
     weight: float = 0.7  # of the teacher's probabilities in the loss; the rest is the labels'
+    backend: str = "auto"  # what computes the teacher: torch, bf16, openvino
 
     def __post_init__(self) -> None:
         if self.layers < 1:
@@ -47,30 +47,6 @@ def keep_layers(model: BertClassifier, *, n: int) -> BertClassifier:
     model.bert.encoder["layer"] = nn.ModuleList(layers[i] for i in kept)
     model.config = replace(model.config, num_hidden_layers=n)
     return model
-
-
-class Teacher:
-    """A trained reranker, asked about the same pairs that the student reads."""
-
-    def __init__(
-        self,
-        encoder: CrossEncoder,
-        first: Sequence[Sequence[int]],
-        second: Sequence[Mapping[int, Sequence[int]]],
-    ) -> None:
-        """Its token ids: the mention's half of each list; by KB row, the entity's in each view."""
-        encoder.model.eval()
-        self.encoder = encoder
-        self._first = first
-        self._second = second
-
-    @torch.no_grad()
-    def logits(self, lists: Sequence[tuple[int, Sequence[int]]], *, view: int) -> Tensor:
-        """(index of the list, KB rows) -> the logits of all pairs, one list after the other."""
-        pairs = [
-            (self._first[index], self._second[view][row]) for index, rows in lists for row in rows
-        ]
-        return self.encoder.logits(*pad_pairs([a for a, _ in pairs], [b for _, b in pairs]))
 
 
 def match_probabilities(scores: Tensor, is_candidate: Tensor, teacher: Tensor) -> Tensor:

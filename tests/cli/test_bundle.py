@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_create_with_a_retriever_and_without_a_reranker(
     capsys.readouterr()
     assert run(["link", "--bundle", out, "--text", "Jordan met Prince."]) == 0
     assert "Prince" in capsys.readouterr().out
+
+
+def test_create_with_another_reranker(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, out = tmp_path / "other", str(tmp_path / "out")
+    shutil.copytree(Path(bundle) / "reranker", other)
+    (other / "note.txt").write_text("another one", encoding="utf-8")
+    parts = ["--reranker", str(other), "--no-check"]
+    assert run(["bundle", "create", "--like", bundle, "--out", out, *parts]) == 2
+    assert "a decision is fitted for one reranker" in capsys.readouterr().err
+    parts += ["--decision", str(Path(bundle) / "decision.json")]
+    assert run(["bundle", "create", "--like", bundle, "--out", out, *parts, "--no-reranker"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
+    assert run(["bundle", "create", "--like", bundle, "--out", out, *parts]) == 0
+    assert (Path(out) / "reranker" / "note.txt").exists() and run(["bundle", "verify", out]) == 0
 
 
 @pytest.mark.parametrize(

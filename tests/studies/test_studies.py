@@ -25,7 +25,7 @@ from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.distil_config import DistilTraining
-from entlink.train.reranker import RerankerTraining
+from entlink.train.reranker_config import RerankerTraining
 from tests.studies import margins, trajectories
 from tests.studies.pages import cell, gap_closed, gathered, table, write_page
 from tests.studies.rows import Done, Row, Study, run_study, slug

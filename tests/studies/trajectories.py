@@ -35,7 +35,8 @@ from entlink.train.data import Example, read_examples
 from entlink.train.distil import distil
 from entlink.train.distil_config import NONE, DistilTraining
 from entlink.train.distil_student import Student
-from entlink.train.reranker import RerankerTraining, train_reranker
+from entlink.train.reranker import train_reranker
+from entlink.train.reranker_config import RerankerTraining
 from tests.studies.drawing import figure
 
 N = 5

@@ -22,12 +22,13 @@ from entlink.inputs import entity_inputs, mention_input, pair_context, pair_enti
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.retrieve.index import VectorIndex
+from entlink.train.candidates import rows_of
 from entlink.train.data import Example, fold_of, label_examples, read_examples
 from entlink.train.distil import begin, distil, learn, prepare, probe_of
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import ranks, surface_vectors
-from entlink.train.distil_scores import Taught, labelled, rows_of, taught
+from entlink.train.distil_scores import Taught, labelled, taught
 from entlink.train.distil_student import Scores, Student, level, score_batch
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_reranker import WORDS

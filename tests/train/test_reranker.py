@@ -12,8 +12,10 @@ from entlink.errors import BundleError, ConfigError, InputError
 from entlink.inputs import pair_context, pair_entity
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
+from entlink.train.candidates import mine
 from entlink.train.data import fold_of, read_examples
-from entlink.train.reranker import RerankerTraining, mine, train_reranker
+from entlink.train.reranker import train_reranker
+from entlink.train.reranker_config import RerankerTraining
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.world import NAMES, TOPICS, World, documents, entities, write_lines, write_world
 

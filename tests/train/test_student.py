@@ -18,10 +18,14 @@ from torch import nn
 from entlink.config import load_config
 from entlink.errors import ConfigError
 from entlink.inputs import pair_context, pair_entity
+from entlink.kb.store import KnowledgeBase
 from entlink.rerank.bert import BertClassifier
-from entlink.rerank.cross_encoder import CrossEncoder, PairConfig, PairTokenizer
-from entlink.train.reranker import RerankerTraining, train_reranker
-from entlink.train.student import StudentConfig, Teacher, keep_layers, match_probabilities
+from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
+from entlink.train.candidates import contexts_of
+from entlink.train.distil_scores import taught
+from entlink.train.reranker import train_reranker
+from entlink.train.reranker_config import RerankerTraining
+from entlink.train.student import StudentConfig, keep_layers, match_probabilities
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_losses import candidate_lists, padded
 from tests.train.test_reranker import WORDS
@@ -93,24 +97,21 @@ def test_matching_probabilities(
     assert (scores.grad[~is_candidate] == 0).all()
 
 
-def test_the_teacher_is_asked_about_the_same_pairs() -> None:
-    words = tokenizer([WORDS])
-    model = CrossEncoder(bert(words.get_vocab_size(), seed=3), PairTokenizer(words, PairConfig()))
-    contexts = [("the", "Avon", "bank"), ("a long stage", "Brent", "")]
-    views = [
-        {r: pair_entity(e) for r, e in enumerate(entities(described=d))} for d in (True, False)
-    ]
-    first = model.pairs.mentions(contexts)
-    second = [
-        dict(zip(view, model.pairs.entities(list(view.values())), strict=True)) for view in views
-    ]
-    teacher = Teacher(model, first, second)
-    for view in (0, 1):
-        found = teacher.logits([(1, [4, 2]), (0, [0, 1, 7])], view=view)
-        pairs = [(1, 4), (1, 2), (0, 0), (0, 1), (0, 7)]
-        expected = model.score(contexts, list(views[view].values()), pairs)
-        np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
-    assert not found.requires_grad
+def test_the_teacher_is_asked_about_the_same_pairs(config: RerankerTraining) -> None:
+    assert config.student is not None
+    its = config.student
+    kb = KnowledgeBase.open(config.kb)
+    said = taught(config, kb, its.teacher, its.scores, backend="torch")
+    model = CrossEncoder.load(its.teacher)
+    texts = [pair_entity(e) for e in kb.by_rows(range(len(kb)))]
+    assert len(said.lists) > 20
+    for item, context, logits in zip(
+        said.lists, contexts_of(said.lists), said.by_row(), strict=True
+    ):
+        rows = [row for row in (item.gold, *item.rows) if row >= 0]
+        assert sorted(logits) == sorted(rows)
+        expected = model.score([context], texts, [(0, row) for row in rows])
+        np.testing.assert_allclose([logits[row] for row in rows], expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RerankerTraining:
         learning_rate=3e-3,
         bf16=False,
         pair=PairConfig(20, 20, 8, 8),
-        student=StudentConfig(folder / "teacher", layers=2, weight=1.0),
+        student=StudentConfig(
+            folder / "teacher", folder / "scores", 2, weight=1.0, backend="torch"
+        ),
     )
 
 
@@ -183,7 +186,7 @@ def test_labels_and_teacher_share_the_loss(config: RerankerTraining, tmp_path: P
     for weight in (0.0, 0.5):
         for teacher in (config.base, other):
             out = tmp_path / f"{weight} {teacher.name}"
-            made = StudentConfig(teacher, layers=2, weight=weight)
+            made = StudentConfig(teacher, tmp_path / "scores", 2, weight=weight, backend="torch")
             train_reranker(replace(config, out=out, epochs=0.2, student=made))
             found[weight, teacher.name] = (out / "model.safetensors").read_bytes()
     assert found[0.0, "teacher"] == found[0.0, "other"]
@@ -206,7 +209,7 @@ def test_bad_settings(tmp_path: Path, setting: str, message: str) -> None:
     path = tmp_path / "c.toml"
     path.write_text(
         'kb = "a"\nbase = "b"\nretrievers = []\nmentions = []\nout = "c"\n'
-        f'[student]\nteacher = "b"\n{setting}\n',
+        f'[student]\nteacher = "b"\nscores = "s"\n{setting}\n',
         encoding="utf-8",
     )
     with pytest.raises(ConfigError, match=message):
