@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from entlink.records import Entity, Mention
 
@@ -24,6 +25,7 @@ MAX_SURFACES = 12  # names by which one entity can be retrieved
 VIEWS = ("name", "aliases", "description")  # of an entity; each text of each view has a vector
 
 _EXPANDED = ("PER", "ORG")  # a place that ends alike is often another: England, New England
+_Token = TypeVar("_Token")  # its id, or the id with its place
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
 
 
@@ -191,14 +193,14 @@ def pair_context_of(item: MentionInput) -> tuple[str, str, str]:
 
 
 def cut_mention(
-    left: Sequence[int],
-    span: Sequence[int],
-    right: Sequence[int],
+    left: Sequence[_Token],
+    span: Sequence[_Token],
+    right: Sequence[_Token],
     *,
     n_span: int,
     n: int,
     n_head: int = 0,
-) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+) -> tuple[Sequence[_Token], Sequence[_Token], Sequence[_Token]]:
     """At most n tokens in all, n_span of them the span's.
 
     Contexts lose what is farthest from the span, but the left one keeps its first n_head tokens;
@@ -215,8 +217,8 @@ def cut_mention(
 
 
 def cut_entity(
-    name: Sequence[int], description: Sequence[int], *, n_name: int, n: int
-) -> tuple[Sequence[int], Sequence[int]]:
+    name: Sequence[_Token], description: Sequence[_Token], *, n_name: int, n: int
+) -> tuple[Sequence[_Token], Sequence[_Token]]:
     """At most n tokens in all, n_name of them the name's; the description loses its end."""
     name = name[:n_name]
     return name, description[: n - len(name)]

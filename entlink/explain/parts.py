@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from entlink.inputs import MentionInput, elsewhere, mention_input
+from entlink.inputs import MentionInput, elsewhere, mention_input, pair_context_of
 from entlink.records import Mention
 
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*\s|\n")
@@ -41,6 +41,19 @@ class Window:
             n += 1
         left = (*range(len(item.left) - n), *range(m.start - n, m.start))  # the rest is the head
         return cls(text, m, item, left, _begin(text, m, item.sentence))
+
+    @property
+    def pair_left(self) -> tuple[int | None, ...]:
+        """The place of each character of the left context that the cross-encoder reads.
+
+        None for what stands between the name elsewhere and the rest (see `pair_context_of`).
+        """
+        if not self.item.elsewhere:
+            return self.left
+        begin, end = elsewhere(self.text, self.mention.start, self.mention.end)
+        begin += len(self.text[begin:end]) - len(self.text[begin:end].lstrip())
+        n_between = len(pair_context_of(self.item)[0]) - len(self.item.elsewhere) - len(self.left)
+        return (*range(begin, begin + len(self.item.elsewhere)), *[None] * n_between, *self.left)
 
     def spans(self) -> list[Span]:
         """The stretches of the text that the models see, in order, without the mention."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from entlink.explain.parts import Window
 from entlink.explain.result import TokenWeight
 from entlink.explain.scoring import Base, Scorer
-from entlink.inputs import pair_context_of, pair_entity
+from entlink.inputs import cut_entity, cut_mention, pair_context_of, pair_entity
 from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairTokenizer, pad_pairs
 
@@ -62,34 +62,32 @@ def pair_tokens(
 ) -> tuple[list[PairToken], list[PairToken]]:
     """The two halves as `PairTokenizer` makes them, each token with its place."""
     (first,), (second,) = pairs.mentions([context]), pairs.entities([entity])
-    left, span, right = (_encoded(pairs, part) for part in context)
-    name, description = (_encoded(pairs, part) for part in entity)
-    n_span = min(len(span), pairs.config.span_tokens)
-    n_name = min(len(name), pairs.config.name_tokens)
-    # [CLS] left [M] span [/M] right [SEP]: what is not span or mark is of the two contexts, and of
-    # the left one its last tokens; they are found by the span that follows them
-    n_sides = len(first) - 4 - n_span
-    n_left = next(
-        n
-        for n in range(max(0, n_sides - len(right)), min(len(left), n_sides) + 1)
-        if first[1 : 1 + n] == [i for i, *_ in left[len(left) - n :]]
-        and first[2 + n : 2 + n + n_span] == [i for i, *_ in span[:n_span]]
-        and first[3 + n + n_span : -1] == [i for i, *_ in right[: n_sides - n]]
+    config = pairs.config
+    left, span, right = cut_mention(
+        *(_encoded(pairs, part) for part in context),
+        n_span=config.span_tokens,
+        n=config.context_tokens,
+        n_head=config.head_tokens,
     )
-    before, after = left[len(left) - n_left :], right[: n_sides - n_left]
+    name, description = cut_entity(
+        *(_encoded(pairs, part) for part in entity),
+        n_name=config.name_tokens,
+        n=config.entity_tokens,
+    )
+    n_left, n_span, n_name = len(left), len(span), len(name)
     one = [
         PairToken(first[0], "mark", 0, 0),
-        *(PairToken(i, "left", a, b) for i, a, b in before),
+        *(PairToken(i, "left", a, b) for i, a, b in left),
         PairToken(first[1 + n_left], "mark", 0, 0),
-        *(PairToken(i, "span", a, b) for i, a, b in span[:n_span]),
+        *(PairToken(i, "span", a, b) for i, a, b in span),
         PairToken(first[2 + n_left + n_span], "mark", 0, 0),
-        *(PairToken(i, "right", a, b) for i, a, b in after),
+        *(PairToken(i, "right", a, b) for i, a, b in right),
         PairToken(first[-1], "mark", 0, 0),
     ]
     two = [
-        *(PairToken(i, "name", a, b) for i, a, b in name[:n_name]),
+        *(PairToken(i, "name", a, b) for i, a, b in name),
         PairToken(second[n_name], "mark", 0, 0),
-        *(PairToken(i, "description", a, b) for i, a, b in description[: len(second) - n_name - 2]),
+        *(PairToken(i, "description", a, b) for i, a, b in description),
         PairToken(second[-1], "mark", 0, 0),
     ]
     return one, two
@@ -133,7 +131,8 @@ def _encoded(pairs: PairTokenizer, text: str) -> list[tuple[int, int, int]]:
 def _in_text(window: Window, token: PairToken) -> tuple[int | None, int | None]:
     """The token's place in the text; None where it is not of it."""
     if token.side == "left":
-        return window.left[token.start], window.left[token.end - 1] + 1
+        start, last = (window.pair_left[place] for place in (token.start, token.end - 1))
+        return (None, None) if start is None or last is None else (start, last + 1)
     if token.side == "right":
         return window.mention.end + token.start, window.mention.end + token.end
     if token.side == "span" and not window.mention.full_name:

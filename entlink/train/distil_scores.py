@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "torch", "bf16", "openvino")
 _SHARD = 256  # mentions
+NOT_MINING = {"base", "out", "kb", "views", "student", "pair", "vocabulary", "positions", "n_wrong"}
+NOT_MINING |= {"loss", "batch_size", "epochs", "learning_rate", "bf16", "device"}  # of the settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,9 @@ def labelled(examples: Sequence[Example], detector: Path | None, folder: Path) -
 
 def _mining_parts(mining: RerankerTraining) -> dict[str, str]:
     """All settings of the mining, a file's digest in place of its name."""
-    unused = {"base", "out", "kb", "views", "student", "pair"}
-    unused |= {"vocabulary", "positions", "n_wrong", "loss", "batch_size", "epochs"}
-    unused |= {"learning_rate", "bf16", "device"}
     parts: dict[str, str] = {}
     for field in fields(mining):
-        if field.name in unused:
+        if field.name in NOT_MINING:
             continue
         value = getattr(mining, field.name)
         if field.name == "retrievers":

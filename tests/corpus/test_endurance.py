@@ -20,6 +20,7 @@ from tests.corpus.endurance import (
     Watch,
     children,
     cpu_s,
+    ends,
     plot,
     rate,
     read_samples,
@@ -45,16 +46,19 @@ def samples(n: int, *, slower: float = 1.0, n_runs: int = 1) -> list[Sample]:
 
 @pytest.mark.parametrize("n", [10, 19, 390])
 @pytest.mark.parametrize("n_runs", [1, 2])
-def test_the_second_tenth_and_the_last(n: int, n_runs: int) -> None:
+def test_the_early_and_the_last_documents(n: int, n_runs: int) -> None:
     total = 256 * n
-    second, last = tenths(samples(n, slower=2.0, n_runs=n_runs))
-    assert 0.1 * total <= second[0].n_documents < 0.1 * total + 256
-    assert 0.2 * total - 256 < second[-1].n_documents <= 0.2 * total
-    assert 0.9 * total <= last[0].n_documents < 0.9 * total + 256
+    found = samples(n, slower=2.0, n_runs=n_runs)
+    early, last = ends(found)
+    assert 0.1 * total <= early[0].n_documents < 0.1 * total + 256
+    assert 0.4 * total - 256 < early[-1].n_documents <= 0.4 * total
+    assert 0.7 * total <= last[0].n_documents < 0.7 * total + 256
     assert last[-1].n_documents == total
-    assert rate(second) == pytest.approx(128)
+    assert rate(early) == pytest.approx(128)
     assert rate(last) == pytest.approx(64)
     assert rate(last, by="seconds") == pytest.approx(128)
+    each = tenths(found)
+    assert len(each) == 10 and each[2:4] == [128.0, 128.0] and each[-2:] == [64.0, 64.0]
 
 
 def test_what_lies_between_two_runs_does_not_count() -> None:

@@ -23,23 +23,31 @@ TEXTS = st.lists(
     max_size=20,
 ).map(" ".join)
 READER = tiny.cross_encoder()
+CUTTING = tiny.cross_encoder(config=PairConfig(12, 12, 4, 4, head_tokens=3))
 
 
 @settings(max_examples=60)
-@given(left=TEXTS, span=TEXTS, right=TEXTS, name=TEXTS, description=TEXTS)
+@given(
+    reader=st.sampled_from([READER, CUTTING]),
+    left=TEXTS,
+    span=TEXTS,
+    right=TEXTS,
+    name=TEXTS,
+    description=TEXTS,
+)
 def test_tokens_are_those_of_the_pair(
-    left: str, span: str, right: str, name: str, description: str
+    reader: CrossEncoder, left: str, span: str, right: str, name: str, description: str
 ) -> None:
     context, entity = (left, span, right), (name, description)
-    first, second = pair_tokens(READER.pairs, context, entity)
-    assert [token.id for token in first] == READER.pairs.mentions([context])[0]
-    assert [token.id for token in second] == READER.pairs.entities([entity])[0]
+    first, second = pair_tokens(reader.pairs, context, entity)
+    assert [token.id for token in first] == reader.pairs.mentions([context])[0]
+    assert [token.id for token in second] == reader.pairs.entities([entity])[0]
     parts = {"left": left, "span": span, "right": right, "name": name, "description": description}
     for token in (*first, *second):
         if token.side == "mark":
             continue
         said = parts[token.side][token.start : token.end]
-        piece = READER.pairs.tokenizer.id_to_token(token.id) or ""
+        piece = reader.pairs.tokenizer.id_to_token(token.id) or ""
         assert piece == "[UNK]" or piece.removeprefix("##") == said.lower()
     sides = [token.side for token in first if token.side != "mark"]
     assert sides == sorted(sides, key=["left", "span", "right"].index)
@@ -109,6 +117,22 @@ def test_places_in_the_text() -> None:
     assert all(_in_text(window, token) == (None, None) for token in second)
     named = Window.around(text, Mention(8, 14, "Jordan", full_name="Michael Jordan"))
     assert _in_text(named, PairToken(1, "span", 0, 3)) == (None, None)
+
+
+def test_places_where_the_context_is_cut(builtin_linker: Linker) -> None:
+    """Of a long text the name elsewhere, the beginning and what stands before are read."""
+    filler = "Nothing else was said that evening, and people went home in the rain. " * 30
+    text = f"CHICAGO (AP)  Michael Jordan, the guard, scored. {filler}Then Jordan scored 30 points."
+    start = text.rindex("Jordan")
+    window = Window.around(text, Mention(start, start + 6, "Jordan"))
+    assert "Michael Jordan" in window.item.elsewhere
+    assert len(window.pair_left) == len(pair_context_of(window.item)[0])
+    found = builtin_linker.explain(text, (start, start + 6), words=False, vectors=False)
+    placed = [t for t in found.tokens if t.start is not None and t.end is not None]
+    for token in placed:
+        assert text[token.start : token.end].lower() == token.token.removeprefix("##")
+    left = {t.start for t in placed if t.side == "left" and t.start is not None}
+    assert any(place < 60 for place in left) and any(place > start - 20 for place in left)
 
 
 def test_the_context_speaks_for_the_answer_and_against_the_rival(linker: Linker) -> None:

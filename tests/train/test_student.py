@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,8 @@ from entlink.kb.store import KnowledgeBase
 from entlink.rerank.bert import BertClassifier
 from entlink.rerank.cross_encoder import CrossEncoder, PairConfig
 from entlink.train.candidates import contexts_of
-from entlink.train.distil_scores import taught
+from entlink.train.distil_config import DistilTraining, mining_of
+from entlink.train.distil_scores import NOT_MINING, taught
 from entlink.train.reranker import train_reranker
 from entlink.train.reranker_config import RerankerTraining
 from entlink.train.student import StudentConfig, keep_layers, match_probabilities
@@ -217,5 +218,12 @@ def test_bad_settings(tmp_path: Path, setting: str, message: str) -> None:
 
 
 def test_the_recipe(root: Path) -> None:
+    """It learns from the very scores that the retriever's student learns from."""
     recipe = load_config(root / "kb" / "recipe" / "reranker_student.toml", RerankerTraining)
+    other = load_config(root / "kb" / "recipe" / "distil.toml", DistilTraining)
     assert recipe.student is not None and recipe.student.layers in (3, 4)
+    assert (recipe.student.teacher, recipe.student.scores) == (other.teacher, other.scores)
+    names = {field.name for field in fields(recipe)} - NOT_MINING
+    assert {n: getattr(recipe, n) for n in names} == {
+        n: getattr(mining_of(other), n) for n in names
+    }
