@@ -76,6 +76,7 @@ class Decision:
     nil_threshold: float = 0.5  # a link needs at least this probability
     max_pairs: int = 16  # read for a mention
     read_mass: float = 0.98  # read candidates until the first model's probabilities sum to this
+    read_floor: float = 0.0  # and of them, but for the likeliest, none that is less likely
     early: Coherence | None = None  # the document pass before reading; None: there is none
     coherence: Coherence | None = None  # the one after it
 
@@ -102,7 +103,7 @@ class Decision:
     def load(cls, path: Path) -> Decision:
         """Read what ``save`` wrote. Raises BundleError if it does not fit this version."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = {"read_floor": 0.0, **json.loads(path.read_text(encoding="utf-8"))}
             values: dict[str, Any] = {}
             for name, blank in asdict(cls.blank()).items():
                 if isinstance(blank, tuple):
@@ -232,7 +233,8 @@ def early_probabilities(
 def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
     """Which candidates the cross-encoder should read: the fewest that hold ``read_mass``.
 
-    Of one certain candidate nothing is read; at most ``max_pairs`` are.
+    Of one certain candidate nothing is read; at most ``max_pairs`` are. What many unlikely ones
+    hold together none of them has: but for the first, those below ``read_floor`` are left out.
     """
     candidates = probabilities[:-1]
     order = np.argsort(-candidates, kind="stable")[: decision.max_pairs]
@@ -241,7 +243,8 @@ def to_read(decision: Decision, probabilities: Floats) -> NDArray[np.int64]:
     n = int(np.searchsorted(mass, needed) + 1)
     if n <= 1 and len(order) and candidates[order[0]] >= decision.read_mass:
         return order[:0]
-    return order[:n]
+    n_likely = int((candidates[order] >= decision.read_floor).sum())
+    return order[: min(n, max(1, n_likely))]
 
 
 def final_probabilities(

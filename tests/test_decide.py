@@ -222,6 +222,10 @@ def test_as_few_as_hold_the_mass_are_read_best_first() -> None:
     assert reading(p, read_mass=2.0) == [1, 3, 0, 2]
     assert reading(p, read_mass=2.0, max_pairs=2) == [1, 3]
     assert reading(p, read_mass=2.0, max_pairs=0) == []
+    assert reading(p, read_mass=2.0, read_floor=0.1) == [1, 3, 0]
+    assert reading(p, read_mass=0.8, read_floor=0.1) == [1, 3]
+    assert reading(p, read_mass=2.0, read_floor=0.6) == [1]  # the likeliest always
+    assert reading(p, read_mass=0.5, read_floor=0.6) == []
 
 
 def test_nothing_is_read_of_one_certain_candidate_or_of_none() -> None:

@@ -119,7 +119,12 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
         cases = _read(decision, kb, reranker, examples, cases)
         whole = _fit_read(decision, config, retriever, cases, weights)
         chosen = choose_reading(whole, retriever, cases[first_dev:], config.max_lost)
-        decision = replace(decision, max_pairs=chosen.max_pairs, read_mass=chosen.read_mass)
+        decision = replace(
+            decision,
+            max_pairs=chosen.max_pairs,
+            read_mass=chosen.read_mass,
+            read_floor=chosen.read_floor,
+        )
         cases = [read_less(decision, case) for case in cases]
         decision = _fit_read(decision, config, retriever, cases, weights)
         decision = choose_heat(decision, retriever, cases[first_dev:])

@@ -21,6 +21,7 @@ _THRESHOLDS = np.arange(0.0, 0.96, 0.05)
 _NIL_EASE = 0.005  # of the right answers may go for a lower threshold: a link says more than NIL
 _HEATS = np.arange(0.7, 1.65, 0.05)
 _MASSES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
+_FLOORS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.01)
 _PAIRS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 100)
 
 
@@ -138,24 +139,38 @@ def _heated(model: Coherence, heat: float) -> Coherence:
 def choose_reading(
     decision: decide.Decision, retriever: Retriever, cases: Sequence[Case], max_lost: float
 ) -> decide.Decision:
-    """The ``read_mass`` and ``max_pairs`` that read least and lose no more right answers than that.
+    """What reads least and loses no more right answers than that.
 
-    The cases have been read as far as the decision's own settings go.
+    First the greatest ``read_floor``, which saves most, then ``read_mass`` and ``max_pairs``. The
+    cases have been read as far as the decision's own settings go.
     """
     chosen = decision
     least = (1.0 - max_lost) * _n_right(answers(decision, retriever, cases), cases)
     fewest = np.mean([len(case.read) for case in cases]) if cases else 0.0
+
+    def try_(fewer: decide.Decision) -> bool:
+        """Take it if it reads less and is good enough; does it read less?"""
+        nonlocal chosen, fewest
+        some = [read_less(fewer, case) for case in cases]
+        pairs = np.mean([len(case.read) for case in some]) if some else 0.0
+        if pairs >= fewest:
+            return False
+        n_right = _n_right(answers(fewer, retriever, some), some)
+        log.info(
+            "%d pairs, mass %.2f, floor %.4f: %d right, %.1f a mention",
+            *(fewer.max_pairs, fewer.read_mass, fewer.read_floor, n_right, pairs),
+        )
+        if n_right >= least:
+            chosen, fewest = fewer, pairs
+        return True
+
+    for floor in _FLOORS:
+        try_(replace(decision, read_floor=floor))
+    floored = chosen
     for n in [n for n in _PAIRS if n < decision.max_pairs] + [decision.max_pairs]:
         for mass in _MASSES:
-            fewer = replace(decision, read_mass=mass, max_pairs=n)
-            some = [read_less(fewer, case) for case in cases]
-            pairs = np.mean([len(case.read) for case in some]) if some else 0.0
-            if pairs >= fewest:
+            if not try_(replace(floored, read_mass=mass, max_pairs=n)):
                 break  # a larger mass reads more
-            n_right = _n_right(answers(fewer, retriever, some), some)
-            log.info("%d pairs, mass %.2f: %d right, %.1f a mention", n, mass, n_right, pairs)
-            if n_right >= least:
-                chosen, fewest = fewer, pairs
     return chosen
 
 

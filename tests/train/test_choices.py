@@ -218,7 +218,27 @@ def test_no_more_is_lost_by_reading_less_than_allowed(max_lost: float) -> None:
             other = replace(everything, read_mass=mass, max_pairs=min(max_pairs, 6))
             if right(other, cases) >= (1 - max_lost) * full:
                 assert n_read(chosen) <= n_read(other)
-    assert replace(chosen, read_mass=2.0, max_pairs=everything.max_pairs) == everything
+    settings = {"read_mass": 2.0, "read_floor": 0.0, "max_pairs": everything.max_pairs}
+    assert replace(chosen, **settings) == everything  # type: ignore[arg-type]
+
+
+def test_what_can_hardly_win_is_not_read() -> None:
+    """Many unlikely candidates hold what the mass asks for, and none of them is ever right."""
+    first, read = np.asarray([0.7, 0.15, *[0.001] * 4, 0.146]), np.arange(6)
+    some = [case for case in reading_cases(helps=True) if len(case.first) == len(first)]
+    cases = [
+        replace(
+            case,
+            first=first,
+            gold=i % 2,
+            read=read,
+            logits=np.where(read == i % 2, 4, -4).astype(np.float32),
+        )
+        for i, case in enumerate(some)
+    ]
+    chosen = choose_reading(replace(DECISION, read_mass=2.0), Vectors(), cases, 0.0)
+    assert chosen.read_floor > 0.001
+    assert len(cases) > 5 and {len(read_less(chosen, case).read) for case in cases} == {2}
 
 
 def test_reading_less_is_reading_what_the_decision_asks_for() -> None:
