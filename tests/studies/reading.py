@@ -26,10 +26,19 @@ from entlink.evaluate.sets import GoldSet, read_sets
 from entlink.linker import Linker
 from entlink.rerank.cross_encoder import PairReader
 
-SETTINGS = ((10, 0.98, 0.0), (8, 0.98, 0.0), (8, 0.97, 0.0), (8, 0.95, 0.0), (8, 0.98, 0.001))
-SETTINGS += ((8, 0.999, 0.002), (12, 0.999, 0.002), (12, 0.999, 0.0015), (8, 0.98, 0.004))
-SETTINGS += ((8, 0.98, 0.008),)
-Setting = tuple[int, float, float]
+Setting = tuple[int, float, float]  # max_pairs, read_mass, read_floor
+SETTINGS: tuple[Setting, ...] = (
+    (10, 0.98, 0.0),
+    (8, 0.98, 0.0),
+    (8, 0.97, 0.0),
+    (8, 0.95, 0.0),
+    (8, 0.98, 0.001),
+    (8, 0.999, 0.002),
+    (12, 0.999, 0.002),
+    (12, 0.999, 0.0015),
+    (8, 0.98, 0.004),
+    (8, 0.98, 0.008),
+)
 
 
 class Remembering(PairReader):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from entlink.evaluate.metrics import summary
 from entlink.evaluate.run import measure
@@ -50,11 +53,20 @@ def test_no_pair_is_read_twice(linker: Linker, monkeypatch: pytest.MonkeyPatch) 
     contexts = [("the", "Jordan", "river"), ("a", "Paris", "")]
     entities = [("Jordan", "a river"), ("Jordan", "a country")]
     first = reader.score(contexts, entities, [(0, 0), (1, 1)])
-    asked: list[object] = []
+    asked: list[tuple[int, int]] = []
     score = linker.reranker.score
-    monkeypatch.setattr(
-        linker.reranker, "score", lambda c, e, pairs, **k: asked.extend(pairs) or score(c, e, pairs)
-    )
+
+    def spy(
+        contexts: Sequence[tuple[str, str, str]],
+        entities: Sequence[tuple[str, str]],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        batch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        asked.extend(pairs)
+        return score(contexts, entities, pairs, batch_size=batch_size)
+
+    monkeypatch.setattr(linker.reranker, "score", spy)
     again = reader.score(contexts[::-1], entities, [(1, 0), (0, 1), (1, 1)])
     assert asked == [(1, 1)] and again[:2].tolist() == first.tolist()
     expected = score(contexts, entities, [(0, 1)])
