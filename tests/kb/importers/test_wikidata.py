@@ -153,7 +153,8 @@ def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
         tracemalloc.stop()
         return peak
 
-    assert most(3_000) < 1.2 * most(1_000)  # a dump of 2.5 MB, and one of 0.8
+    # a dump of 5 MB, and one of 0.8; what threads of earlier tests still do adds a little
+    assert most(6_000) < 1.6 * most(1_000)
 
 
 @pytest.mark.parametrize("name", ["wikidata_dump_100_items", "wikidata_stream_635_items"])
