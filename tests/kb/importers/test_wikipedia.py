@@ -201,7 +201,8 @@ def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
         tracemalloc.stop()
         return peak
 
-    assert most(3_000) < 1.2 * most(1_000)  # a dump of 7.5 MB, and one of 2.5: blocks have one
+    # a dump of 15 MB, and one of 2.5: blocks have one; threads of earlier tests add a little
+    assert most(6_000) < 1.6 * most(1_000)
 
 
 def test_a_real_dump(shared: Path) -> None:
