@@ -29,6 +29,7 @@ class Window:
     mention: Mention
     item: MentionInput
     left: tuple[int, ...]  # the place of each character of item.left
+    pair_left: tuple[int | None, ...]  # of what the cross-encoder reads on the left; None: a mark
     sentence: int  # where item.sentence begins
 
     @classmethod
@@ -40,20 +41,8 @@ class Window:
         while n < min(len(item.left), m.start) and item.left[-1 - n] == text[m.start - 1 - n]:
             n += 1
         left = (*range(len(item.left) - n), *range(m.start - n, m.start))  # the rest is the head
-        return cls(text, m, item, left, _begin(text, m, item.sentence))
-
-    @property
-    def pair_left(self) -> tuple[int | None, ...]:
-        """The place of each character of the left context that the cross-encoder reads.
-
-        None for what stands between the name elsewhere and the rest (see `pair_context_of`).
-        """
-        if not self.item.elsewhere:
-            return self.left
-        begin, end = elsewhere(self.text, self.mention.start, self.mention.end)
-        begin += len(self.text[begin:end]) - len(self.text[begin:end].lstrip())
-        n_between = len(pair_context_of(self.item)[0]) - len(self.item.elsewhere) - len(self.left)
-        return (*range(begin, begin + len(self.item.elsewhere)), *[None] * n_between, *self.left)
+        pair_left = (*_places_elsewhere(text, m, item), *left)
+        return cls(text, m, item, left, pair_left, _begin(text, m, item.sentence))
 
     def spans(self) -> list[Span]:
         """The stretches of the text that the models see, in order, without the mention."""
@@ -96,6 +85,15 @@ class Window:
 def word_spans(text: str) -> list[Span]:
     """The words of a text; numbers with points, and words with apostrophes and hyphens, are one."""
     return [Span(match.start(), match.end()) for match in _WORD.finditer(text)]
+
+
+def _places_elsewhere(text: str, mention: Mention, item: MentionInput) -> tuple[int | None, ...]:
+    """Of what `pair_context_of` puts before the left context: the name elsewhere and a mark."""
+    begin, end = elsewhere(text, mention.start, mention.end)
+    begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+    n_before = len(pair_context_of(item)[0]) - len(item.left)
+    n_mark = n_before - len(item.elsewhere)
+    return (*range(begin, begin + len(item.elsewhere)), *[None] * n_mark)
 
 
 def _begin(text: str, mention: Mention, sentence: str) -> int:

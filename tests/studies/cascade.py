@@ -15,10 +15,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from entlink.evaluate.metrics import summary
 from entlink.evaluate.run import measure
 from entlink.evaluate.sets import GoldSet, read_sets
 from entlink.linker import Linker
@@ -55,7 +54,6 @@ def measure_on(way: Way, gold: GoldSet, threads: int | None) -> dict[str, float]
         "all_right": sum(o.is_right for o in done.outcomes),
         "pairs": sum(o.n_pairs for o in done.outcomes),
         "seconds": done.seconds,
-        "ece": summary(done.outcomes)["ece"],
     }
     return {**figures, **{stage: linker.seconds.get(stage, 0.0) for stage in STAGES}}
 
@@ -70,7 +68,7 @@ def rounds(bundles: Sequence[str]) -> Iterator[tuple[int, Way]]:
 
 def pooled(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     """The figures of all sets together."""
-    total = {key: sum(part[key] for part in parts) for key in parts[0] if key != "ece"}
+    total = {key: sum(part[key] for part in parts) for key in parts[0]}
     stages = sum(total[stage] for stage in STAGES)
     return {
         "accuracy": total["right"] / total["in_kb"],
@@ -115,7 +113,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     found: dict[tuple[int, Way], list[dict[str, float]]] = {}
     for gold in sets:
-        some = GoldSet(gold.name, gold.sha256, gold.documents[: options.limit], gold.split)
+        some = replace(gold, documents=gold.documents[: options.limit])
         for time, way in rounds(options.bundle):
             name = f"{gold.name}-{way.name}-{time}".replace("/", "_").replace(" ", "_")
             path = options.out / f"{name}.json"

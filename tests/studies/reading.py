@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from entlink.evaluate.metrics import Outcome
+from entlink.evaluate.metrics import Outcome, summary
 from entlink.evaluate.run import measure
 from entlink.evaluate.sets import GoldSet, read_sets
 from entlink.linker import Linker
@@ -91,12 +91,8 @@ def outcomes_with(linker: Linker, sets: Sequence[GoldSet], setting: Setting) -> 
 
 def row(setting: Setting, outcomes: Sequence[Outcome]) -> str:
     """The line of the table."""
-    known = [o for o in outcomes if o.in_kb]
-    figures = (
-        np.mean([o.top_is_gold for o in known]),
-        np.mean([o.is_right for o in outcomes]),
-        np.mean([o.n_pairs for o in outcomes]),
-    )
+    found = summary(outcomes)
+    figures = (found[name] for name in ("accuracy", "accuracy_all", "pairs_per_mention"))
     return "| {} | {:g} | {:g} | {:.4f} | {:.4f} | {:.2f} |".format(*setting, *figures)
 
 

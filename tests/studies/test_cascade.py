@@ -53,7 +53,7 @@ def test_ratios() -> None:
         "pairs": 1000,
         "seconds": 20.0,
     }
-    full = {**figures, "ece": 0.1, **dict.fromkeys(cascade.STAGES, 1.0)}
+    full = {**figures, **dict.fromkeys(cascade.STAGES, 1.0)}
     quick = {**full, "right": 3, "pairs": 50, "seconds": 0.5}
     rows = [
         (1, cascade.Way("a", False, "openvino"), cascade.pooled([quick, quick])),
