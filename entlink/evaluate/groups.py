@@ -10,6 +10,14 @@ import numpy as np
 from entlink.evaluate.metrics import NO_TYPE
 from entlink.evaluate.sets import GoldSet
 from entlink.kb.store import KnowledgeBase
+from entlink.records import Entity
+
+_DESCRIBED = {  # (gold entity, its top rival)
+    (True, True): "gold and top rival",
+    (True, False): "gold alone",
+    (False, True): "top rival alone",
+    (False, False): "neither",
+}
 
 
 class Groups:
@@ -33,8 +41,13 @@ class Groups:
         """The baseline: the most popular entity of that name, None if the KB has no such name."""
         return self._popular.get(surface)
 
-    def of(self, surface: str, gold: str) -> tuple[tuple[str, str], ...]:
-        """(breakdown, group) pairs of one mention; none where its entity is outside the KB."""
+    def of(
+        self, surface: str, gold: str, rival: Entity | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """(breakdown, group) pairs of one mention; none where its entity is outside the KB.
+
+        ``rival`` is the likeliest other candidate before reading, if there is one.
+        """
         entity = self._entities.get(gold)
         if entity is None:
             return ()
@@ -45,6 +58,10 @@ class Groups:
             ("name", name),
             ("alias", "known" if self.rows[gold] in bearers else "unknown"),
         ]
+        if rival is not None:
+            groups.append(
+                ("described", _DESCRIBED[bool(entity.description), bool(rival.description)])
+            )
         if self._seen is not None:
             groups.append(("training", "seen" if gold in self._seen else "unseen"))
         names = dict.fromkeys(entity.type_names) or (NO_TYPE,)

@@ -71,13 +71,21 @@ Ratio = tuple[int, int]
 
 
 def outcome_ratios(o: Outcome) -> dict[str, Ratio]:
-    """For each measure (hit, counted) of one mention; recall and accuracy are over in-KB gold."""
+    """For each measure (hit, counted) of one mention; recall and accuracy are over in-KB gold.
+
+    NIL's precision, recall and F1 compare the answer NIL with gold that is NIL or outside the KB.
+    """
     hits = {f"recall@{k}": o.rank is not None and o.rank < k for k in RECALL_AT}
     hits["accuracy"] = o.top_is_gold
     hits["accuracy_nil"] = o.is_right
     hits["accuracy_most_popular"] = o.popular_is_gold
     ratios = {name: (int(o.in_kb and hit), int(o.in_kb)) for name, hit in hits.items()}
     ratios["accuracy_all"] = (int(o.is_right), 1)
+    said, meant = o.answer == NIL, not o.in_kb
+    both = int(said and meant)
+    ratios["nil_precision"] = (both, int(said))
+    ratios["nil_recall"] = (both, int(meant))
+    ratios["nil_f1"] = (2 * both, int(said) + int(meant))
     return ratios
 
 
@@ -171,6 +179,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 _SHOWN = ("recall@1", "recall@10", "recall@64", "recall@100", "accuracy", "accuracy_nil")
+_SHOWN += ("accuracy_most_popular",)
 
 
 def breakdowns(

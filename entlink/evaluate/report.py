@@ -22,6 +22,7 @@ _COUNTS = {
 _SHARES = (
     *("recall@1", "recall@10", "recall@64", "recall@100"),
     *("accuracy", "accuracy_nil", "accuracy_all", "accuracy_most_popular", "ece"),
+    *("nil_precision", "nil_recall", "nil_f1"),
     *("detect_precision", "detect_recall", "detect_f1"),
     *("link_precision", "link_recall", "link_f1", "link_accuracy_where_linked"),
 )
@@ -88,7 +89,7 @@ def _reliability(bins: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _breakdown(name: str, groups: Mapping[str, Mapping[str, float]]) -> Table:
-    measures = ("recall@1", "recall@100", "accuracy", "accuracy_nil")
+    measures = ("recall@1", "recall@100", "accuracy", "accuracy_nil", "accuracy_most_popular")
     table = _table(f"by {name} (entity in the KB)", name, "n", *measures)
     ordered = groups if name == "type" else dict(sorted(groups.items()))
     for group, figures in ordered.items():

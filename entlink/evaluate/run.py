@@ -167,12 +167,15 @@ def _outcomes(
     tops = [
         int(s.retrieved.rows[o[0]]) if len(o) else -1 for s, o in zip(scored, orders, strict=True)
     ]
-    rows = sorted(set(tops) - {-1})
-    ids = {row: entity.id for row, entity in zip(rows, linker.kb.by_rows(rows), strict=True)}
-    for (doc, start, end, gold), surface, s, order, row in zip(
-        golds, surfaces, scored, orders, tops, strict=True
+    rivals = [
+        _rival(s, groups.rows.get(gold, -1)) for (*_, gold), s in zip(golds, scored, strict=True)
+    ]
+    rows = sorted({*tops, *rivals} - {-1})
+    entities = dict(zip(rows, linker.kb.by_rows(rows), strict=True))
+    for (doc, start, end, gold), surface, s, order, row, rival in zip(
+        golds, surfaces, scored, orders, tops, rivals, strict=True
     ):
-        top = ids.get(row)
+        top = entities[row].id if row >= 0 else None
         probability = float(s.probabilities[order[0]]) if len(order) else 0.0
         is_link = top is not None and probability >= linker.decision.nil_threshold
         yield Outcome(
@@ -187,7 +190,7 @@ def _outcomes(
             answer=top if top is not None and is_link else NIL,
             n_pairs=int(np.isfinite(s.logits).sum()),
             popular=groups.popular(surface),
-            groups=groups.of(surface, gold),
+            groups=groups.of(surface, gold, entities.get(rival)),
         )
 
 
@@ -195,6 +198,12 @@ def before_reading(scored: Scored) -> NDArray[np.int64]:
     """The rows of all candidates in the order of what was known before any pair was read."""
     rows = scored.retrieved.rows
     return rows[np.lexsort((rows, -scored.first[:-1]))]
+
+
+def _rival(scored: Scored, gold: int) -> int:
+    """The likeliest row before reading that is not the gold one; -1 if there is no other."""
+    others = [row for row in before_reading(scored)[:2].tolist() if row != gold]
+    return others[0] if others else -1
 
 
 def _rank(scored: Scored, gold: int) -> int | None:

@@ -42,6 +42,9 @@ def test_summary_by_hand() -> None:
             "accuracy_nil": 1 / 4,
             "accuracy_all": 2 / 6,  # RIGHT and OUTSIDE
             "accuracy_most_popular": 2 / 4,
+            "nil_precision": 1 / 3,  # of UNSURE, MISSED and OUTSIDE, the last
+            "nil_recall": 1 / 2,  # of OUTSIDE and TOO_BOLD, the first
+            "nil_f1": 2 / 5,
             # bins of a fifteenth: .0, .2, .3, .6, .8, .9, one answer each
             "ece": (0.0 + 0.8 + 0.3 + 0.6 + 0.8 + 0.1) / 6,
             "pairs_per_mention": 10 / 6,
@@ -58,6 +61,9 @@ def test_gold_outside_the_kb_is_never_reachable() -> None:
         "accuracy_nil": (0, 0),
         "accuracy_most_popular": (0, 0),
         "accuracy_all": (0, 1),
+        "nil_precision": (0, 0),
+        "nil_recall": (0, 1),
+        "nil_f1": (0, 1),
     }
     assert not odd.top_is_gold and not odd.is_right and not odd.popular_is_gold
 

@@ -57,6 +57,13 @@ def given(gold: GoldSet) -> list[Document]:
     ]
 
 
+def group_of(gold: str | None, rival: str | None) -> str:
+    """The group of two entities with these descriptions, "" for none."""
+    if gold and rival:
+        return "gold and top rival"
+    return "gold alone" if gold else "top rival alone" if rival else "neither"
+
+
 def test_outcomes_are_what_linking_answers(
     linker: Linker, sets: list[GoldSet], measured: list[Measured]
 ) -> None:
@@ -76,6 +83,7 @@ def test_ranks_are_those_of_what_was_known_before_reading(
     linker: Linker, sets: list[GoldSet], measured: list[Measured]
 ) -> None:
     ids = [entity.id for entity in tiny.ENTITIES]
+    entity_of = {e.id: e for e in linker.kb.by_rows(range(len(ids)))}
     for gold, m in zip(sets, measured, strict=True):
         _, found = linker.prepare(given(gold))
         pairs = [
@@ -89,6 +97,10 @@ def test_ranks_are_those_of_what_was_known_before_reading(
             )
             ranked = [ids[s.retrieved.rows[i]] for i in order]
             assert o.rank == (ranked.index(o.gold) if o.gold in ranked else None)
+            if o.in_kb:
+                rival = next(id for id in ranked if id != o.gold)
+                known = entity_of[o.gold].description, entity_of[rival].description
+                assert dict(o.groups)["described"] == group_of(*known)
             assert o.n_pairs == int((~np.isnan(s.logits)).sum())
 
 
@@ -130,6 +142,8 @@ def test_micro_pools_and_macro_averages_the_sets(linker: Linker, measured: list[
         assert result["macro"][name] == pytest.approx((news[name] + web[name]) / 2)
     for figures in (result, result["macro"], news, web):
         for name, (low, high) in figures["intervals"].items():
+            if name.startswith("nil_") and np.isnan(figures[name]):
+                continue  # no answer is NIL, or none should be
             assert 0 <= low <= figures[name] <= high <= 1, name
     again = result_of(linker, measured)
     assert again["intervals"] == result["intervals"]
@@ -167,6 +181,11 @@ def test_groups_by_hand(linker: Linker, sets: list[GoldSet]) -> None:
     )
     assert groups.of("Nobody", "Q4")[1:3] == (("name", "of no entity"), ("alias", "unknown"))
     assert groups.of("Nobody", "Q999") == ()
+    for rival, group in (
+        (tiny.ENTITIES[0], "gold and top rival"),
+        (Entity("Q0", "X"), "gold alone"),
+    ):
+        assert ("described", group) in groups.of("Jordan", "Q2", rival)
     assert "training" not in dict(Groups(linker.kb, sets[0]).of("Jordan", "Q2"))
     # Jordan the player is the only one of three whose popularity is known; Paris: 4.5, 3.9, 2.2
     assert groups.popular("Jordan") == "Q2"
@@ -266,6 +285,10 @@ def test_type_groups_are_the_names_of_the_types(tmp_path: Path) -> None:
         ("alias", "known"),
         ("type", "city"),
         ("type", "capital"),
+    )
+    assert ("described", "neither") in groups.of("Remus", "Q2", Entity("Q3", "Remus"))
+    assert ("described", "top rival alone") in groups.of(
+        "Remus", "Q2", Entity("Q4", "Rome", description="city")
     )
     assert groups.of("Remus", "Q2") == (
         ("description", "without"),
