@@ -49,14 +49,19 @@ class BagMentions(nn.Module):
 
     def forward(self, features: MentionFeatures) -> Tensor:
         """(n mentions) -> (n, vector), unit length unless scored by inner product."""
+        vectors = self.raw(features)
+        return functional.normalize(vectors, dim=1) if self.is_unit else vectors
+
+    def raw(self, features: MentionFeatures) -> Tensor:
+        """The same with its own length."""
         f = features
         texts = [cast(Bags, t) for t in (f.span, f.left, f.right, f.sentence)]
         name, *contexts = self.embedder(texts)
         span = self.name_text(name)
         context = self.context([self.context_text(means) for means in contexts])
         mixed = self.mention([functional.gelu(context), span, self.labels(f.label)])
-        vectors = mixed + self.name_path(span)
-        return functional.normalize(vectors, dim=1) if self.is_unit else vectors
+        vectors: Tensor = mixed + self.name_path(span)
+        return vectors
 
 
 class BagEntities(nn.Module):

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from entlink.encode.features import Bags, Ragged, featurise, join_bags, join_ragged
+from entlink.encode.features import Bags, Ragged, featurise, join_bags, join_ragged, ragged
 
 Texts = Bags | Ragged  # bags of hashed n-grams, or the ids of tokens
 
@@ -51,6 +51,7 @@ class MentionFeatures:
     right: Texts
     sentence: Texts
     label: Ragged
+    context: Ragged | None = None  # what a context reader reads; of some mentions perhaps nothing
 
     def __len__(self) -> int:
         return len(self.span)
@@ -63,6 +64,7 @@ class MentionFeatures:
             self.right.take(rows),
             self.sentence.take(rows),
             self.label.take(rows),
+            None if self.context is None else self.context.take(rows),
         )
 
 
@@ -75,12 +77,16 @@ def join_texts(parts: Sequence[Texts]) -> Texts:
 
 def join_mentions(parts: Sequence[MentionFeatures]) -> MentionFeatures:
     """All mentions of the parts, one part after the other."""
+    contexts: list[Ragged] = []
+    if any(part.context is not None for part in parts):  # what is not read has no tokens
+        contexts = [ragged([()] * len(p)) if p.context is None else p.context for p in parts]
     return MentionFeatures(
         join_texts([part.span for part in parts]),
         join_texts([part.left for part in parts]),
         join_texts([part.right for part in parts]),
         join_texts([part.sentence for part in parts]),
         join_ragged([part.label for part in parts]),
+        join_ragged(contexts) if contexts else None,
     )
 
 

@@ -10,6 +10,7 @@ from entlink.inputs import VIEWS
 
 SHARING = ("deer", "sde", "ade", "ade-ste", "ade-fte", "ade-spl")
 ENCODERS = ("bag", "bert")
+READS = "bag+bert"  # a mention tower of bags, to which a BERT adds what it reads in the context
 POOLING = ("cls", "mean")
 SCORINGS = ("cosine", "dot")
 INPUTS = ("left", "right", "sentence", "label", "description", "types", "popularity", "degree")
@@ -22,6 +23,7 @@ class BertReading:
     base: Path | None = None  # a Hugging Face folder to begin with; a saved encoder needs none
     pooling: str = "cls"  # the first token's vector, or "mean": that of all tokens
     mention_tokens: int = 60  # of span and contexts
+    head_tokens: int = 0  # of a context, for how it begins (bag+bert)
     span_tokens: int = 16
     entity_tokens: int = 60  # of name and description
     name_tokens: int = 16
@@ -65,7 +67,7 @@ class DualEncoderConfig:
     char_lengths: tuple[int, ...] = (3, 4)
     dropout: float = 0.1
     sharing: str = "deer"
-    mention_encoder: str = "bag"  # or "bert"
+    mention_encoder: str = "bag"  # or "bert", "bag+bert"
     entity_encoder: str = "bag"
     scoring: str = "cosine"  # or "dot", for bags: vectors keep their length
     bert: BertReading = field(default_factory=BertReading)
@@ -78,7 +80,7 @@ class DualEncoderConfig:
         if any(length < 3 for length in self.char_lengths):
             raise ConfigError(f"char_lengths are {self.char_lengths}; each must be at least 3")
         _one_of("sharing", self.sharing, SHARING)
-        _one_of("mention_encoder", self.mention_encoder, ENCODERS)
+        _one_of("mention_encoder", self.mention_encoder, (*ENCODERS, READS))
         _one_of("entity_encoder", self.entity_encoder, ENCODERS)
         _one_of("scoring", self.scoring, SCORINGS)
         if self.scoring == "dot" and self.has_bert:
@@ -89,7 +91,12 @@ class DualEncoderConfig:
             _one_of("views", name, VIEWS)
         if not self.views:
             raise ConfigError(f"views is empty; name at least one of {', '.join(VIEWS)}")
-        if self.mention_encoder != self.entity_encoder and self.sharing != "ade":
+        if self.reads and self.entity_encoder != "bag":
+            raise ConfigError(
+                f"mention_encoder is {READS!r}, but entity_encoder is {self.entity_encoder!r}; "
+                "write entity_encoder = 'bag'"
+            )
+        if self.mention_kind != self.entity_encoder and self.sharing != "ade":
             raise ConfigError(
                 f"sharing is {self.sharing!r}, but towers of different kinds share nothing; "
                 "write sharing = 'ade'"
@@ -97,8 +104,18 @@ class DualEncoderConfig:
 
     @property
     def has_bert(self) -> bool:
-        """Is one of the towers a BERT?"""
-        return "bert" in (self.mention_encoder, self.entity_encoder)
+        """Is one of the towers a BERT, or has one?"""
+        return self.reads or "bert" in (self.mention_encoder, self.entity_encoder)
+
+    @property
+    def reads(self) -> bool:
+        """Does a BERT add what it reads in a mention's context?"""
+        return self.mention_encoder == READS
+
+    @property
+    def mention_kind(self) -> str:
+        """What the mention tower itself is made of."""
+        return "bag" if self.reads else self.mention_encoder
 
 
 def _one_of(setting: str, value: str, known: tuple[str, ...]) -> None:

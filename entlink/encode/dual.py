@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
+from entlink.bert import Bert
 from entlink.encode import saved
 from entlink.encode.bag import N_LABELS, N_NUMBERS, BagEntities, BagMentions, bag_towers
 from entlink.encode.batches import (
@@ -22,7 +24,8 @@ from entlink.encode.batches import (
 )
 from entlink.encode.compound import hash_ids
 from entlink.encode.config import BertReading, DualEncoderConfig
-from entlink.encode.reader import Base, BertEntities, BertMentions, bert_towers
+from entlink.encode.contextual import ContextReader
+from entlink.encode.reader import Base, BertEntities, BertMentions, bert_towers, check_sizes
 from entlink.inputs import EntityInput, MentionInput, entity_inputs, entity_numbers
 from entlink.records import Entity
 
@@ -52,11 +55,17 @@ class DualEncoder(nn.Module):
         self.mentions: BagMentions | BertMentions
         self.entities: BagEntities | BertEntities
         bags = bag_towers(config) if "bag" in _kinds(config) else None
-        berts = bert_towers(config, base) if base is not None and config.has_bert else None
+        berts = None if base is None or "bert" not in _kinds(config) else bert_towers(config, base)
         for tower, kind in enumerate(_kinds(config)):
             pair = bags if kind == "bag" else berts
             assert pair is not None
             self.add_module(("mentions", "entities")[tower], pair[tower])
+        self.reader: ContextReader | None = None
+        if config.reads and base is not None:
+            check_sizes(config, base.sizes)
+            trunk = base.trunk if base.trunk is not None else Bert(base.sizes)
+            marks = base.words.marks[2], base.words.marks[3]
+            self.reader = ContextReader(trunk, marks=marks, vector=config.vector)
         # of the score, in training; inner products are of the order of one by themselves
         self.log_scale = nn.Parameter(torch.tensor(3.0 if config.scoring == "cosine" else 0.0))
 
@@ -68,7 +77,7 @@ class DualEncoder(nn.Module):
     @property
     def mention_words(self) -> Words:
         """What makes texts ready for the mention tower."""
-        return self._words(self.config.mention_encoder)
+        return self._words(self.config.mention_kind)
 
     @property
     def entity_words(self) -> Words:
@@ -81,19 +90,28 @@ class DualEncoder(nn.Module):
         assert self.base is not None
         return self.base.words
 
-    def mention_features(self, mentions: Sequence[MentionInput]) -> MentionFeatures:
-        """Hash or tokenise the texts; no learnt part, so it can be done once before training."""
+    def mention_features(
+        self, mentions: Sequence[MentionInput], *, read: bool = True
+    ) -> MentionFeatures:
+        """Hash or tokenise the texts; no learnt part, so it can be done once before training.
+
+        Not to ``read`` leaves out what only a context reader needs.
+        """
         hidden = {name: "" for name in self.config.without if name in _MENTION_TEXTS}
         if hidden:
             mentions = [replace(m, **hidden) for m in mentions]
         words = self.mention_words
-        is_bag = self.config.mention_encoder == "bag"  # the sequence of a BERT is left to right
+        is_bag = self.config.mention_kind == "bag"  # the sequence of a BERT is left to right
+        contexts = None
+        if read and self.reader is not None and self.base is not None:
+            contexts = self.base.words.contexts(mentions)
         return MentionFeatures(
             span=words.names([m.span for m in mentions]),
             left=words.prose([m.left for m in mentions]),
             right=words.prose([m.right for m in mentions]),
             sentence=words.prose([m.sentence if is_bag else "" for m in mentions]),
             label=hash_ids([[m.label] for m in mentions], rows=N_LABELS),
+            context=contexts,
         )
 
     def entity_features(self, entities: Sequence[EntityInput]) -> EntityFeatures:
@@ -123,7 +141,11 @@ class DualEncoder(nn.Module):
         return entity_inputs(entity, self.config.views)
 
     def mention_vectors(self, features: MentionFeatures) -> Tensor:
-        """(n mentions) -> (n, vector), unit length."""
+        """(n mentions) -> (n, vector), unit length; with what was read, where that is given."""
+        if self.reader is not None and features.context is not None:
+            assert isinstance(self.mentions, BagMentions)
+            added = self.reader(features.context)
+            return functional.normalize(self.mentions.raw(features) + added, dim=1)
         vectors: Tensor = self.mentions(features)
         return vectors
 
@@ -133,12 +155,18 @@ class DualEncoder(nn.Module):
         return vectors
 
     @torch.inference_mode()
-    def encode_mentions(self, mentions: Sequence[MentionInput]) -> NDArray[np.float32]:
-        """Unit vectors of mentions, (n, vector), in evaluation mode."""
+    def encode_mentions(
+        self, mentions: Sequence[MentionInput], *, read: bool = True
+    ) -> NDArray[np.float32]:
+        """Unit vectors of mentions, (n, vector), in evaluation mode.
+
+        Not to ``read`` leaves out the context reader, if there is one: many times quicker.
+        """
         self.eval()
         if not mentions:
             return np.zeros((0, self.config.vector), dtype=np.float32)
-        return np.asarray(self.mention_vectors(self.mention_features(mentions)).cpu().numpy())
+        features = self.mention_features(mentions, read=read)
+        return np.asarray(self.mention_vectors(features).cpu().numpy())
 
     @torch.inference_mode()
     def encode_entities(self, entities: Sequence[EntityInput]) -> NDArray[np.float32]:
@@ -177,7 +205,7 @@ class DualEncoder(nn.Module):
 
 
 def _kinds(config: DualEncoderConfig) -> tuple[str, str]:
-    return config.mention_encoder, config.entity_encoder
+    return config.mention_kind, config.entity_encoder
 
 
 _MENTION_TEXTS = ("left", "right", "sentence", "label")

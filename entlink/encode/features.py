@@ -64,6 +64,13 @@ class Bags:
         return Bags(self.word.take(rows), self.bigram.take(rows), char)
 
 
+def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    """Rows of ids, put together."""
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
+    ids = np.asarray([number for row in rows for number in row], dtype=np.int32)
+    return Ragged(ids, offsets.astype(np.int64))
+
+
 def join_ragged(parts: Sequence[Ragged]) -> Ragged:
     """All rows of the parts, one part after the other."""
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])

@@ -167,7 +167,7 @@ class BertEntities(_BertTower):
 
 def bert_towers(c: DualEncoderConfig, base: Base) -> tuple[BertMentions, BertEntities]:
     """Both towers from one base; what they share stands in both as the same module."""
-    _check_sizes(c, base.sizes)
+    check_sizes(c, base.sizes)
     first = base.trunk if base.trunk is not None else Bert(base.sizes)
     second = first if c.sharing in ("deer", "sde") else copy.deepcopy(first)
     if c.sharing in ("ade-ste", "ade-fte"):
@@ -195,14 +195,16 @@ def _projection(c: DualEncoderConfig, sizes: BertConfig) -> nn.Module:
     return layer
 
 
-def _check_sizes(c: DualEncoderConfig, sizes: BertConfig) -> None:
-    longest = max(c.bert.mention_tokens, c.bert.entity_tokens) + N_MARKS
+def check_sizes(c: DualEncoderConfig, sizes: BertConfig) -> None:
+    """ConfigError if the BERT is too small for the sequences, or for vectors of its own size."""
+    n_entity = 0 if c.reads else c.bert.entity_tokens
+    longest = max(c.bert.mention_tokens, n_entity) + N_MARKS
     if longest > sizes.max_position_embeddings:
         raise ConfigError(
             f"sequences of {longest} tokens do not fit a BERT of {sizes.max_position_embeddings}; "
             "give a smaller bert.mention_tokens and bert.entity_tokens"
         )
-    if not c.bert.project and c.vector != sizes.hidden_size:
+    if not c.reads and not c.bert.project and c.vector != sizes.hidden_size:
         raise ConfigError(
             f"vector is {c.vector}, but without bert.project it is BERT's own size; "
             f"write {sizes.hidden_size}"

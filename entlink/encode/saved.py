@@ -115,7 +115,7 @@ def _named(model: nn.Module, config: DualEncoderConfig) -> dict[str, Tensor]:
 
 def _file_name(name: str, config: DualEncoderConfig) -> str:
     tower, _, rest = name.partition(".")
-    if tower == "mentions" and config.mention_encoder == "bag":
+    if tower == "mentions" and config.mention_kind == "bag":
         return rest
     is_bag = config.entity_encoder == "bag"
     return rest if tower == "entities" and is_bag and rest.startswith(_OF_ENTITIES) else name

@@ -17,9 +17,9 @@ from tokenizers import Tokenizer
 
 from entlink.encode.batches import EntityFeatures, MentionFeatures, Texts
 from entlink.encode.config import BertReading
-from entlink.encode.features import Ragged
+from entlink.encode.features import Ragged, ragged
 from entlink.errors import BundleError, reason
-from entlink.inputs import cut_entity, cut_mention
+from entlink.inputs import MentionInput, cut_entity, cut_mention, pair_context_of
 
 MARKS = ("[CLS]", "[SEP]", "[unused0]", "[unused1]", "[unused2]")
 N_MARKS = 4  # in a mention's sequence; an entity's has three
@@ -70,16 +70,22 @@ class BertWords:
 
     def mention_sequences(self, features: MentionFeatures) -> list[list[int]]:
         """Contexts lose what is farthest from the span; what one side leaves the other gets."""
+        texts = features.left, features.span, features.right
+        return [self._mention(*parts) for parts in zip(*map(_rows, texts), strict=True)]
+
+    def contexts(self, mentions: Sequence[MentionInput]) -> Ragged:
+        """The sequences of mentions with all of their context, as the cross-encoder reads it."""
+        texts = zip(*map(pair_context_of, mentions), strict=True)
+        parts = [_rows(self.prose(some)) for some in texts] or [[], [], []]
+        return ragged([self._mention(*its) for its in zip(*parts, strict=True)])
+
+    def _mention(self, left: list[int], span: list[int], right: list[int]) -> list[int]:
         cls, sep, begin, end, _ = self.marks
-        sequences = []
-        for span, left, right in zip(
-            _rows(features.span), _rows(features.left), _rows(features.right), strict=True
-        ):
-            before, its, after = cut_mention(
-                left, span, right, n_span=self._reading.span_tokens, n=self._reading.mention_tokens
-            )
-            sequences.append([cls, *before, begin, *its, end, *after, sep])
-        return sequences
+        its = self._reading
+        before, inner, after = cut_mention(
+            left, span, right, n_span=its.span_tokens, n=its.mention_tokens, n_head=its.head_tokens
+        )
+        return [cls, *before, begin, *inner, end, *after, sep]
 
     def entity_sequences(self, features: EntityFeatures) -> list[list[int]]:
         """Descriptions lose their end."""

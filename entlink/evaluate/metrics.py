@@ -178,8 +178,10 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return figures | {"pairs_per_mention": pairs}
 
 
-_SHOWN = ("recall@1", "recall@10", "recall@64", "recall@100", "accuracy", "accuracy_nil")
-_SHOWN += ("accuracy_most_popular",)
+_SHOWN = (
+    *("recall@1", "recall@10", "recall@64", "recall@100"),
+    *("accuracy", "accuracy_nil", "accuracy_most_popular"),
+)
 
 
 def breakdowns(

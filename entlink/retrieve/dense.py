@@ -105,8 +105,10 @@ class Retriever:
         Those that bear the mention's very name are always among them (of more than k, the k first),
         unless the bundle says otherwise.
         """
-        queries = self._encoder.encode_mentions(mentions)
+        queries = self._encoder.encode_mentions(mentions, read=False)
         nearest = self._nearest(queries, k)
+        if self._encoder.config.reads:  # candidates come by name; the context ranks them
+            queries = self._encoder.encode_mentions(mentions)
         hits = self._hits([mention.span for mention in mentions])
         return [
             self._merge(query, positions, hits[mention.span], k)
@@ -210,6 +212,8 @@ class Retriever:
         sure = list(dict.fromkeys([*country, *hits.bearers]))[:k] if self._config.aliases else []
         bearers = np.asarray(sorted(sure), dtype=np.int64)
         known = bearers if hits.words is None else np.union1d(bearers, self._with_words(hits, k))
+        if self._encoder.config.reads:  # by another vector another of its names may be the nearest
+            known = np.union1d(known, self._surfaces.rows_at(nearest))
         positions = np.union1d(nearest, self._surfaces.positions_of(known))
         found = self._retrieved(query, positions, hits)
         is_kept = np.isin(found.rows, bearers)

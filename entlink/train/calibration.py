@@ -26,6 +26,7 @@ from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import RetrievalConfig
 from entlink.train.choices import (
+    FLOORS,
     Case,
     before_documents,
     before_reading,
@@ -108,7 +109,9 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     reranker = None
     if config.reranker is not None:
         reranker = CrossEncoder.load(config.reranker, bf16=has_bf16("cpu"))
-    decision = replace(decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0)
+    decision = replace(
+        decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0, read_floor=FLOORS[0]
+    )
     cases = _retrieve(kb, retriever, examples)
     decision = _fit_first(decision, config, cases, weights)
     log.info("first model: %s %s", decision.first, decision.first_nil)
@@ -214,7 +217,7 @@ def _read(
     examples: Sequence[Example],
     cases: Sequence[Case],
 ) -> list[Case]:
-    """Read the ``max_pairs`` best of every mention, whatever the cascade would read."""
+    """Read the ``max_pairs`` best of every mention that are not below the least of the floors."""
     read: list[Case] = []
     for begin in tqdm(range(0, len(cases), _BATCH), desc="reading", disable=None):
         some = cases[begin : begin + _BATCH]

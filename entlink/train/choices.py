@@ -21,7 +21,7 @@ _THRESHOLDS = np.arange(0.0, 0.96, 0.05)
 _NIL_EASE = 0.005  # of the right answers may go for a lower threshold: a link says more than NIL
 _HEATS = np.arange(0.7, 1.65, 0.05)
 _MASSES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
-_FLOORS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.01)
+FLOORS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.01)
 _PAIRS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 100)
 
 
@@ -164,7 +164,7 @@ def choose_reading(
             chosen, fewest = fewer, pairs
         return True
 
-    for floor in _FLOORS:
+    for floor in FLOORS:
         try_(replace(decision, read_floor=floor))
     floored = chosen
     for n in [n for n in _PAIRS if n < decision.max_pairs] + [decision.max_pairs]:

@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from entlink.config import load_config
+from entlink.encode.config import READS, BertReading
 from entlink.encode.dual import DualEncoder
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
@@ -76,12 +78,27 @@ def begin(config: DistilTraining) -> Student:
     torch.manual_seed(config.seed)
     if config.student is not None:
         encoder = DualEncoder.load(config.student)
+        if config.reader is not None:
+            encoder = with_reader(encoder, config.reader, config.encoder.bert)
     else:
         scoring = "dot" if config.scoring == "dot" else "cosine"
         encoder = DualEncoder(replace(config.encoder, scoring=scoring))
         if config.embeddings is not None:
             begin_with(encoder, DualEncoder.load(config.embeddings))
     return Student(encoder, config.scoring).to(device_of(config.device))
+
+
+def with_reader(encoder: DualEncoder, folder: Path, reading: BertReading) -> DualEncoder:
+    """The same encoder, to whose mentions a BERT adds what it reads in their contexts.
+
+    ``folder`` is a Hugging Face one; the BERT adds nothing yet. ConfigError unless both towers of
+    the encoder are bags.
+    """
+    c = replace(encoder.config, mention_encoder=READS, bert=replace(reading, base=folder))
+    made = DualEncoder(c)
+    own = made.state_dict()
+    made.load_state_dict({**own, **encoder.state_dict()})
+    return made
 
 
 def prepare(config: DistilTraining, kb: KnowledgeBase, student: Student) -> Lesson:
@@ -133,7 +150,9 @@ def _others(
     if config.n_aliases:
         examples += data.alias_examples(entities, n=config.n_aliases, seed=config.seed)
     examples = [e for e in examples if not is_left_out(e.gold, config.leave_out_entities)]
-    return MentionTable.of(model, examples, entities, rows) if examples and config.others else None
+    if not examples or not config.others:
+        return None
+    return MentionTable.of(model, examples, entities, rows, read=False)
 
 
 def learn(
@@ -155,7 +174,16 @@ def learn(
         table = lesson.tables[int(generator.integers(len(lesson.tables)))]
         n_others = 0 if lesson.others is None else len(lesson.others)
         drawn = generator.integers(n_others, size=config.others if n_others else 0)
-        scores = score_batch(student, table, lesson.lists, chosen, lesson.others, drawn, generator)
+        scores = score_batch(
+            student,
+            table,
+            lesson.lists,
+            chosen,
+            lesson.others,
+            drawn,
+            generator,
+            unread=config.unread,
+        )
         if loss_of is None:
             return scores.in_batch
         scores = replace(scores, teacher=scores.teacher / config.temperature)
@@ -170,7 +198,11 @@ def learn(
         weight_decay=config.weight_decay,
         checkpoint_every=config.checkpoint_every,
         seed=config.seed,
+        pretrained="encoder.reader.bert.",
+        pretrained_rate=config.reader_rate,
     )
+    if student.encoder.reader is not None:
+        student.encoder.reader.bf16 = config.bf16
     fit(
         student,
         loss_at,

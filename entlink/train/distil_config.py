@@ -27,6 +27,7 @@ class DistilTraining:
     out: Path  # the student, a retriever's folder
     scores: Path  # a folder where candidates and the teacher's scores are kept
     student: Path | None = None  # the retriever that goes on learning; None: a fresh ``encoder``
+    reader: Path | None = None  # a BERT that the student gets, to read contexts (bag+bert)
     embeddings: Path | None = None  # a retriever whose token embeddings a fresh one begins with
     dev: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()  # measured beside dev, and used for nothing else
@@ -59,6 +60,9 @@ class DistilTraining:
     others: int = 96  # and so many mentions for the ordinary loss alone
     epochs: float = 2.0
     learning_rate: float = 1e-3
+    reader_rate: float = 1e-4  # the learning rate of the reader's BERT
+    unread: float = 0.2  # share of the lists whose context is not read: search goes without
+    bf16: bool = False  # the reader's products in bfloat16
     weight_decay: float = 0.0
     checkpoint_every: int = 200  # steps
     n_probed: int = 2000  # mentions of training and as many of held-out documents are measured

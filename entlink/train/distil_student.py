@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from entlink.encode.dual import DualEncoder, MentionFeatures, join_mentions
+from entlink.encode.features import Ragged
 from entlink.errors import ConfigError
 from entlink.inputs import mention_input
 from entlink.records import Entity
@@ -153,16 +154,21 @@ def score_batch(
     others: MentionTable | None,
     others_chosen: NDArray[np.int64],
     generator: np.random.Generator,
+    *,
+    unread: float = 0.0,
 ) -> Scores:
     """Score the chosen lists and, for the ordinary loss alone, some other mentions.
 
+    The contexts of a share of the lists go ``unread``, and those of all the others.
     Every surface of every candidate is a column of the ordinary loss too: hard negatives.
     """
     batch = _gather(table, lists, chosen, others, others_chosen, generator)
     entity_features = table.take(batch.columns)
     hidden = generator.random(len(batch.columns)) < _NO_POPULARITY
     entity_features.numbers[hidden] = 0.0
-    mentions = student.encoder.mention_vectors(batch.features)
+    mentions = student.encoder.mention_vectors(
+        read_in_part(batch.features, len(chosen), unread, generator)
+    )
     entities = student.encoder.entity_vectors(entity_features)
 
     def there(array: NDArray[Any]) -> Tensor:
@@ -186,6 +192,20 @@ def score_batch(
         is_candidate=is_candidate,
         is_positive=there((rows >= 0) & (rows == lists.gold[chosen][:, None])),
     )
+
+
+def read_in_part(
+    features: MentionFeatures, n_lists: int, unread: float, generator: np.random.Generator
+) -> MentionFeatures:
+    """Of a share of the first mentions, and of all the others, no context is read."""
+    if features.context is None:
+        return features
+    lengths = np.diff(features.context.offsets)
+    kept = generator.random(len(features)) >= unread
+    kept[n_lists:] = False
+    offsets = np.concatenate(([0], np.cumsum(np.where(kept, lengths, 0))))
+    ids = features.context.ids[np.repeat(kept, lengths)]
+    return replace(features, context=Ragged(ids, offsets.astype(np.int64)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,6 +32,8 @@ class LoopConfig:
     checkpoint_every: int = 500  # steps
     clip: float = 1.0  # of the gradient's norm
     seed: int = 0  # of dropout
+    pretrained: str = ""  # parameters whose names begin so learn at their own rate:
+    pretrained_rate: float = 0.0
 
 
 def device_of(name: str) -> str:
@@ -56,8 +59,12 @@ def fit(
     run leaves its checkpoint.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        _groups(model, config),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
+    peaks = [group["lr"] for group in optimizer.param_groups]
     run = f"{config} {run}"
     start = _resume(model, optimizer, checkpoint, run) if checkpoint and checkpoint.exists() else 0
     running: Tensor | None = None  # read now and then alone: each time a GPU has to be waited for
@@ -65,8 +72,8 @@ def fit(
     for step in bar:
         model.train()
         torch.manual_seed(zlib.crc32(f"{config.seed} {step}".encode()))  # it takes 32 bits
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _rate(step, config)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * _rate(step, config)
         loss = loss_at(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -81,6 +88,16 @@ def fit(
             _save(model, optimizer, done, run, checkpoint)
         if after_step:
             after_step(done)
+
+
+def _groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
+    """Parameters by their learning rate; one group, unless some have a rate of their own."""
+    named = list(model.named_parameters())
+    own = [p for name, p in named if config.pretrained and name.startswith(config.pretrained)]
+    if not own:
+        return [{"params": [p for _, p in named]}]
+    rest = [p for name, p in named if not name.startswith(config.pretrained)]
+    return [{"params": rest}, {"params": own, "lr": config.pretrained_rate}]
 
 
 def _rate(step: int, config: LoopConfig) -> float:

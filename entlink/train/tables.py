@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,8 +120,13 @@ class MentionTable:
         examples: Sequence[Example],
         entities: Sequence[Entity],
         rows: dict[str, int],
+        *,
+        read: bool = True,
     ) -> MentionTable:
-        """The examples whose entity is among ``entities``, in order; ``rows`` are those by id."""
+        """The examples whose entity is among ``entities``, in order; ``rows`` are those by id.
+
+        Not to ``read`` leaves out what only a context reader needs.
+        """
         known = [e for e in examples if e.gold in rows]
         gold = np.asarray([rows[e.gold] for e in known], dtype=np.int64)
         views = model.config.views
@@ -137,7 +143,7 @@ class MentionTable:
         ]
         inputs = [mention_input(e.text, e.start, e.end, label=e.label) for e in known]
         return cls(
-            features=join_mentions(_in_chunks(model.mention_features, inputs)),
+            features=join_mentions(_in_chunks(partial(model.mention_features, read=read), inputs)),
             gold=gold,
             primary=primary,
             exact=primary + np.asarray(offsets, dtype=np.int64),

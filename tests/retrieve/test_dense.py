@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from entlink.encode.dual import DualEncoder
+from entlink.encode.dual import BertReading, DualEncoder
 from entlink.errors import BundleError
 from entlink.inputs import MAX_SURFACES, MentionInput, entity_inputs, surfaces
 from entlink.kb.aliases import normalise
@@ -17,7 +18,8 @@ from entlink.kb.build import build_kb
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
-from tests.tiny import ENTITIES, encoder
+from entlink.train.distil import with_reader
+from tests.tiny import ENTITIES, bert, encoder, tokenizer
 
 N_BEARERS = 30  # entities named Mercury
 
@@ -105,6 +107,29 @@ def test_the_nearest_entities_and_all_bearers_of_the_name(
         left_out = max((best[row] for row in best if row not in rows), default=-1.0)
         by_vector = [best[row] for row in rows if row not in bearers]
         assert min(by_vector, default=1.0) >= left_out - 1e-5
+
+
+def test_a_context_reader_ranks_what_the_name_finds(
+    kb: KnowledgeBase, model: DualEncoder, retriever: Retriever, tmp_path: Path
+) -> None:
+    """The same candidates, with the cosines of vectors that the context went into."""
+    words = tokenizer(["in the year of was seen"])
+    bert(words.get_vocab_size()).save(tmp_path)
+    words.save(str(tmp_path / "tokenizer.json"))
+    reads = with_reader(model, tmp_path, BertReading(mention_tokens=20))
+    assert reads.reader is not None
+    torch.nn.init.normal_(reads.reader.out.weight, std=0.2)
+    items = [mention(span) for span in SPANS]
+    plain = retriever.retrieve(items, k=20)
+    found = Retriever(kb, reads, SurfaceVectors.build(kb, reads)).retrieve(items, k=20)
+    for item, a, b in zip(items, plain, found, strict=True):
+        assert len(b.rows) == 20 and set(a.rows) & set(b.rows)
+        entities = [e for many in kb.iterate() for e in many]
+        query = reads.encode_mentions([item])[0]
+        for row, cosine in zip(b.rows.tolist(), b.cosines.tolist(), strict=True):
+            best = (model.encode_entities(entity_inputs(entities[row])) @ query).max()
+            assert cosine == pytest.approx(float(best), abs=1e-5)
+        assert np.abs(np.sort(a.cosines) - np.sort(b.cosines)).max() > 1e-3
 
 
 def test_of_too_many_bearers_the_likeliest_are_kept(

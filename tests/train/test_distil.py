@@ -24,12 +24,12 @@ from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.retrieve.index import VectorIndex
 from entlink.train.candidates import rows_of
 from entlink.train.data import Example, fold_of, label_examples, read_examples
-from entlink.train.distil import begin, distil, learn, prepare, probe_of
+from entlink.train.distil import begin, distil, learn, prepare, probe_of, with_reader
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import ranks, surface_vectors
 from entlink.train.distil_scores import Taught, labelled, taught
-from entlink.train.distil_student import Scores, Student, level, score_batch
+from entlink.train.distil_student import Scores, Student, level, read_in_part, score_batch
 from tests.tiny import bert, encoder, tokenizer
 from tests.train.test_reranker import WORDS
 from tests.train.world import World, write_world
@@ -450,6 +450,9 @@ def test_errors_name_what_is_missing(config: DistilTraining, tmp_path: Path) -> 
 def test_the_recipes(root: Path) -> None:
     recipe = load_config(root / "kb" / "recipe" / "distil.toml", DistilTraining)
     assert recipe.loss in LOSSES and recipe.hold_out == 16
+    other = load_config(root / "kb" / "recipe" / "contextual.toml", DistilTraining)
+    assert mining_of(replace(other, out=recipe.out)) == mining_of(recipe)  # the same scores serve
+    assert other.reader is not None and other.encoder.bert.mention_tokens == 76
 
 
 def test_token_embeddings_to_begin_with(config: DistilTraining, tmp_path: Path) -> None:
@@ -500,3 +503,49 @@ def test_labels_are_asked_once(config: DistilTraining, root: Path, tmp_path: Pat
     assert "MARK" in {e.label for e in labelled(examples, detector, tmp_path)}
     labelled(examples[:2], detector, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_student_that_reads_contexts(config: DistilTraining, tmp_path: Path) -> None:
+    """It begins as the bag it was, learns, and is loaded with its reader; a share goes unread."""
+    words = tokenizer([WORDS])
+    bert(words.get_vocab_size(), seed=7).save(tmp_path / "base")
+    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    reading = BertReading(mention_tokens=20)
+    short = replace(
+        config,
+        student=config.retrievers[0],
+        reader=tmp_path / "base",
+        encoder=replace(SIZES, bert=reading),
+        out=tmp_path / "out",
+        views=(),
+        epochs=1.0,
+        learning_rate=1e-3,
+        bf16=has_bf16("cpu"),
+    )
+    items = [mention_input(e.text, e.start, e.end) for e in read_examples(config.mentions)[:40]]
+    bag = DualEncoder.load(config.retrievers[0])
+    np.testing.assert_allclose(
+        begin(short).encoder.encode_mentions(items), bag.encode_mentions(items), atol=1e-6
+    )
+    distil(short)
+    taught_one = DualEncoder.load(tmp_path / "out")
+    read, unread = (taught_one.encode_mentions(items, read=read) for read in (True, False))
+    assert np.abs(read - unread).max() > 1e-3
+    assert taught_one.config.bert.mention_tokens == 20
+
+
+def test_what_goes_unread(config: DistilTraining, tmp_path: Path) -> None:
+    words = tokenizer([WORDS])
+    bert(words.get_vocab_size(), seed=7).save(tmp_path)
+    words.save(str(tmp_path / "tokenizer.json"))
+    model = with_reader(encoder(seed=1), tmp_path, BertReading(mention_tokens=20))
+    examples = read_examples(config.mentions)[:200]
+    features = model.mention_features([mention_input(e.text, e.start, e.end) for e in examples])
+    some = read_in_part(features, 150, 0.2, np.random.default_rng(0))
+    assert some.context is not None and features.context is not None
+    lengths = np.diff(some.context.offsets)
+    assert not lengths[150:].any() and 15 <= (lengths[:150] == 0).sum() <= 45
+    kept = np.flatnonzero(lengths)
+    expected = features.context.take(kept)
+    np.testing.assert_array_equal(some.context.take(kept).ids, expected.ids)
+    np.testing.assert_array_equal(some.context.take(kept).offsets, expected.offsets)

@@ -173,3 +173,25 @@ def test_large_gradients_are_clipped() -> None:
         -sum(0.1 * (10 - s) / 9 for s in range(1, 10)) - 0.1, abs=1e-4
     )
     assert walk(1e9) > walk(1.0) + 0.1
+
+
+def test_pretrained_weights_learn_at_their_own_rate(tmp_path: Path) -> None:
+    """And go on from a checkpoint as the others do."""
+    slow = replace(CONFIG, weight_decay=0.0, pretrained="0.", pretrained_rate=0.0)
+    before, (model, _) = network(), train(config=slow)
+    torch.testing.assert_close(model.get_submodule("0").weight, before.get_submodule("0").weight)
+    assert not torch.equal(
+        model.get_submodule("3").weight,  # type: ignore[arg-type]
+        before.get_submodule("3").weight,  # type: ignore[arg-type]
+    )
+    same, (usual, _) = replace(CONFIG, pretrained="0.", pretrained_rate=0.02), train()
+    for a, b in zip(train(config=same)[0].parameters(), usual.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    halved = replace(CONFIG, pretrained="0.", pretrained_rate=0.004)
+    checkpoint = tmp_path / "c.safetensors"
+    with pytest.raises(Kill):
+        train(checkpoint=checkpoint, die_after=9, config=halved)
+    resumed, steps = train(checkpoint=checkpoint, config=halved)
+    assert steps[0] == 8
+    for a, b in zip(resumed.parameters(), train(config=halved)[0].parameters(), strict=True):
+        torch.testing.assert_close(a, b)
