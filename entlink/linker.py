@@ -61,10 +61,10 @@ class Linker(MentionScorer):
     ) -> Linker:
         """The built-in bundle, or the one in a folder; vectors and index are made at first use.
 
-        A bundle that is open already is not checked again. ``backend`` is what the reranker is
-        computed with (see ``entlink.backends``); ``exact`` has it read every candidate.
+        A bundle that is open already is not checked again. ``backend`` is what reranker and context
+        reader are computed with (see ``entlink.backends``); ``exact`` has it read every candidate.
         """
-        from entlink.backends import load_reranker
+        from entlink.backends import choose_reader, load_reranker
 
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         chosen = choose_device(device, threads)
@@ -72,6 +72,7 @@ class Linker(MentionScorer):
         reranker = load_reranker(opened, kb, backend=backend, device=chosen)
         decision = decide.Decision.load(opened.path / "decision.json")
         retriever = load_retriever(opened, kb, device=chosen)
+        choose_reader(opened, kb, retriever.encoder, backend=backend, device=chosen)
         return cls(opened, kb, retriever, reranker, decision, exact=exact)
 
     def within(self, *, types: Sequence[str] = (), ids: Sequence[str] = ()) -> Linker:

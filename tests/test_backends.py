@@ -9,20 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import entlink
-from entlink.backends import BACKENDS, export_reranker, int8_folder, load_reranker
-from entlink.bundle import Bundle, open_bundle
+from entlink.backends import (
+    BACKENDS,
+    export_reranker,
+    int8_folder,
+    load_reranker,
+    reads_eight_bits,
+)
+from entlink.bundle import Bundle, open_bundle, write_manifest
 from entlink.cli.bundle import command
 from entlink.cli.options import backend_option
+from entlink.eightbit import has_openvino
+from entlink.encode.contextual import ContextReader
+from entlink.encode.dual import BertReading, DualEncoder
 from entlink.errors import BundleError, ConfigError
 from entlink.kb.store import KnowledgeBase
 from entlink.linker import Linker
 from entlink.rerank import int8
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
-from entlink.rerank.int8 import Int8Reader, has_openvino
-from tests.tiny import make_bundle
+from entlink.rerank.int8 import Int8Reader
+from entlink.train.distil import with_reader
+from tests.tiny import bert, make_bundle, tokenizer
 
 TEXTS = ["Jordan met Paris in Georgia.", "Amazon and Apple; the Bulls of Chicago, in Jordan."]
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="pip install entlink[openvino]")
@@ -150,3 +161,46 @@ def test_bf16(bundle: Bundle, kb: KnowledgeBase) -> None:
     logits = found.score(contexts, texts, pairs)
     assert (expected != logits).any()
     np.testing.assert_allclose(logits, expected, atol=0.2)
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose retriever reads contexts, and which has no reranker."""
+    base = tmp_path_factory.mktemp("base")
+    words = tokenizer(TEXTS)
+    bert(words.get_vocab_size()).save(base)
+    words.save(str(base / "tokenizer.json"))
+    folder = tmp_path_factory.mktemp("bundle") / "reading"
+    make_bundle(folder, reranker=False)
+    made = with_reader(DualEncoder.load(folder / "retriever"), base, BertReading())
+    assert made.reader is not None
+    torch.nn.init.normal_(made.reader.out.weight, std=0.2)
+    made.save(folder / "retriever")
+    return write_manifest(folder)
+
+
+@needs_openvino
+def test_what_reads_contexts_in_eight_bits(reading: Bundle, cache: Path) -> None:
+    """As for the reranker: made by one command, then "auto" means it."""
+
+    def reader_of(backend: str) -> ContextReader:
+        linker = Linker.load(reading, device="cpu", backend=backend)
+        found = linker.retriever.encoder.reader
+        assert found is not None
+        return found
+
+    assert reader_of("auto").quick is None and not reads_eight_bits(reading, device="cpu")
+    result = CliRunner().invoke(command, ["int8", str(reading.path)])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)["retriever"]
+    assert report["folder"] == str(int8_folder(reading, "retriever"))
+    assert 0.98 <= report["min_cosine"] < 1 and reads_eight_bits(reading, device="cpu")
+    for backend, is_quick in (("auto", True), ("openvino", True), ("torch", False)):
+        assert (reader_of(backend).quick is not None) == is_quick
+    if has_bf16("cpu"):
+        assert reader_of("bf16").bf16 and reader_of("bf16").quick is None
+    exact = Linker.load(reading, device="cpu", backend="torch").link(TEXTS)
+    eight = Linker.load(reading, device="cpu", backend="openvino").link(TEXTS)
+    for one, other in zip(exact, eight, strict=True):
+        for a, b in zip(one.links, other.links, strict=True):
+            assert a.probability == pytest.approx(b.probability, abs=0.1)

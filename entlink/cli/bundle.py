@@ -137,6 +137,8 @@ def index(bundle: str, part: str | None, device: str, threads: int | None) -> No
 def int8(bundle: str | None) -> None:
     """Make the eight-bit version of a bundle's reranker and compare it with single precision.
 
+    So too of what reads contexts in its retriever, if it has that.
+
     It is kept in the cache, and from then on linking on this computer's CPU uses it. One that is
     too far from single precision is refused. Needs the extra: pip install 'entlink[openvino]'.
     """
@@ -144,13 +146,21 @@ def int8(bundle: str | None) -> None:
 
     import orjson
 
-    from entlink.backends import export_reranker, int8_folder
+    from entlink.backends import export_context_reader, export_reranker, int8_folder
     from entlink.bundle import open_bundle
+    from entlink.encode.dual import DualEncoder
     from entlink.kb.store import KnowledgeBase
 
     opened = open_bundle(bundle)
-    comparison = export_reranker(opened, KnowledgeBase.open(opened.path))
-    report = {"folder": str(int8_folder(opened)), **asdict(comparison)}
+    kb = KnowledgeBase.open(opened.path)
+    encoder = DualEncoder.load(opened.path / "retriever")
+    report: dict[str, object] = {}
+    if encoder.reader is not None:
+        found = export_context_reader(opened, kb, encoder)
+        report["retriever"] = {"folder": str(int8_folder(opened, "retriever")), **asdict(found)}
+    if encoder.reader is None or opened.has("reranker"):
+        comparison = export_reranker(opened, kb)
+        report = {"folder": str(int8_folder(opened)), **asdict(comparison), **report}
     click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
 
 

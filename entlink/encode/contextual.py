@@ -9,7 +9,10 @@ a new KB are made as quickly as ever, and the same vectors are searched with or 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,8 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from entlink.bert import Bert
+from entlink.eightbit import EightBit, export
 from entlink.encode.features import Ragged
 from entlink.encode.tokens import padded
+from entlink.errors import ConfigError
+from entlink.inputs import MentionInput
+
+if TYPE_CHECKING:
+    from entlink.encode.dual import DualEncoder
 
 _GROUP = 16  # sequences of like length that are read together
 
@@ -35,6 +44,7 @@ class ContextReader(nn.Module):
         self.out = nn.Linear(size, vector, bias=False)
         nn.init.zeros_(self.out.weight)
         self.bf16 = False  # products in bfloat16
+        self.quick: EightBit | None = None  # the same in eight bits, used where nothing is trained
         self._marks = marks
 
     def forward(self, sequences: Ragged) -> Tensor:
@@ -63,13 +73,79 @@ class ContextReader(nn.Module):
         spans = torch.zeros(ids.shape, device=device)
         for row, tokens in zip(spans, sequences, strict=True):
             row[tokens.index(begin) : tokens.index(end) + 1] = 1.0
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+        if self.quick is not None and not torch.is_grad_enabled():
+            found = self.quick.run(ids, spans, is_token)
+            if found is not None:
+                return found
+        return self.added(ids, spans, is_token)
+
+    def added(self, ids: Tensor, spans: Tensor, is_token: Tensor) -> Tensor:
+        """What is added for each sequence, (n, vector).
+
+        ids, spans, is_token: (n, length); spans is 1 on the span and its marks, else 0.
+        """
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16):
             x = self.bert(ids, torch.zeros_like(ids), is_token)
         x = x.float()
         means = (spans[:, :, None] * x).sum(dim=1) / spans.sum(dim=1, keepdim=True)
         joined = torch.cat([means, x[:, 0]], dim=1)
         found: Tensor = self.out(functional.gelu(self.hidden(joined)))
         return found
+
+
+class _Added(nn.Module):
+    """The reader as a module of tensors alone."""
+
+    def __init__(self, reader: ContextReader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, ids: Tensor, spans: Tensor, is_token: Tensor) -> Tensor:
+        return self.reader.added(ids, spans, is_token)
+
+
+def export_reader(reader: ContextReader, file: Path) -> None:
+    """Write the reader's eight-bit version (see ``eightbit.export``)."""
+    ones = torch.ones(2, 4, dtype=torch.long)
+    export(_Added(reader), (ones, ones.float(), ones.bool()), file)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderComparison:
+    """How near mentions' vectors are to those in single precision."""
+
+    n_mentions: int
+    mean_cosine: float
+    min_cosine: float
+
+    def check(self) -> None:
+        """ConfigError if they are further than eight bits should be."""
+        if self.min_cosine < MIN_COSINE:
+            raise ConfigError(
+                "the eight-bit reader of contexts is too far from single precision: the vector of "
+                f"a mention has a cosine of {self.min_cosine:.3f} with its own (allowed: "
+                f"{MIN_COSINE}); use --backend torch"
+            )
+
+
+MIN_COSINE = 0.98
+
+
+def compare_reader(
+    encoder: DualEncoder, quick: EightBit, contexts: Sequence[tuple[str, str, str]]
+) -> ReaderComparison:
+    """Encode mentions in (left, span, right) contexts with and without eight bits."""
+    reader = encoder.reader
+    assert reader is not None
+    mentions = [MentionInput(span, left, right, "", "") for left, span, right in contexts]
+    before, reader.quick = reader.quick, None
+    try:
+        exact = encoder.encode_mentions(mentions)
+        reader.quick = quick
+        cosines = (exact * encoder.encode_mentions(mentions)).sum(axis=1)
+    finally:
+        reader.quick = before
+    return ReaderComparison(len(mentions), float(cosines.mean()), float(cosines.min()))
 
 
 def _rows(texts: Ragged) -> list[list[int]]:

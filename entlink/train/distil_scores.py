@@ -29,11 +29,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from tqdm import tqdm
 
+from entlink.eightbit import has_openvino, openvino_version
 from entlink.errors import ConfigError, InputError, reason
 from entlink.kb.importers import jsonl
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, PairReader, PairTokenizer, has_bf16
-from entlink.rerank.int8 import Int8Reader, export_int8, has_openvino, openvino_version
+from entlink.rerank.int8 import Int8Reader, export_int8
 from entlink.rerank.reading import read_candidates
 from entlink.train.candidates import Candidates, contexts_of, mine, rows_of
 from entlink.train.data import Example, label_examples

@@ -13,10 +13,10 @@ from entlink.bundle import Bundle
 from entlink.corpus import Progress, link_corpus
 from entlink.corpus.shards import LinkOptions, Setup
 from entlink.corpus.state import options_for, options_of
+from entlink.eightbit import has_openvino
 from entlink.errors import BundleError, ConfigError, InputError
 from entlink.linker import Linker
 from entlink.records import Document, Entity
-from entlink.rerank.int8 import has_openvino
 from tests.tiny import make_bundle
 
 DOCUMENTS = [Document(str(n), f"Jordan in {n}") for n in range(300)]  # two shards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from entlink.eightbit import EightBit, has_openvino
 from entlink.encode.bag import BagMentions
 from entlink.encode.batches import join_mentions
 from entlink.encode.config import READS, BertReading, DualEncoderConfig
+from entlink.encode.contextual import MIN_COSINE, compare_reader, export_reader
 from entlink.encode.dual import DualEncoder
 from entlink.errors import ConfigError
 from entlink.inputs import pair_context_of
@@ -133,3 +136,36 @@ def test_settings_that_do_not_go_together(base: Path) -> None:
         with_reader(encoder(seed=2), base, replace(READING, mention_tokens=60))
     with pytest.raises(ConfigError, match=r"bert\.base is missing"):
         DualEncoder(replace(encoder(seed=2).config, mention_encoder=READS))
+
+
+@pytest.mark.skipif(not has_openvino(), reason="pip install entlink[openvino]")
+def test_eight_bits_are_near(model: DualEncoder, base: Path, tmp_path: Path) -> None:
+    """Of a forked process, of which OpenVINO would be the end, PyTorch takes care."""
+    reader = model.reader
+    assert reader is not None
+    export_reader(reader, tmp_path / "reader.xml")
+    contexts = [pair_context_of(item) for item in MENTIONS]
+    quick = EightBit(tmp_path / "reader.xml")
+    found = compare_reader(model, quick, contexts)
+    assert reader.quick is None and found.n_mentions == len(MENTIONS)
+    assert MIN_COSINE <= found.min_cosine <= found.mean_cosine < 1 - 1e-7
+    found.check()
+    exact = model.encode_mentions(MENTIONS)
+    reader.quick = quick
+    try:
+        eight = model.encode_mentions(MENTIONS)
+        assert 1e-6 < np.abs(eight - exact).max() < 0.2
+        with_gradient = model.mention_vectors(model.mention_features(MENTIONS))
+        np.testing.assert_allclose(with_gradient.detach(), exact, atol=1e-5)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("entlink.eightbit._used_by", -1)
+            np.testing.assert_allclose(model.encode_mentions(MENTIONS), exact, atol=1e-6)
+        pickled = pickle.loads(pickle.dumps(quick))
+        assert pickled.file == quick.file
+    finally:
+        reader.quick = None
+    other = with_reader(encoder(seed=2), base, READING)
+    assert other.reader is not None
+    torch.nn.init.normal_(other.reader.out.weight, std=0.5)
+    with pytest.raises(ConfigError, match="too far from single precision"):
+        compare_reader(other, quick, contexts).check()

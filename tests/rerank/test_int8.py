@@ -15,19 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from entlink.eightbit import _openvino, has_openvino, to_bytes
 from entlink.errors import BundleError, ConfigError
 from entlink.kb.build import build_kb
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder
-from entlink.rerank.int8 import (
-    Comparison,
-    Int8Reader,
-    _openvino,
-    compare,
-    export_int8,
-    has_openvino,
-    to_bytes,
-)
+from entlink.rerank.int8 import Comparison, Int8Reader, compare, export_int8
 from entlink.rerank.sample import PairSample, sample_pairs
 from tests.tiny import ENTITIES, cross_encoder
 
@@ -152,7 +145,7 @@ def test_the_file_holds_bytes(encoder: CrossEncoder, folder: Path) -> None:
 
 def test_its_use_is_not_reported_to_anybody() -> None:
     code = (
-        "import sys\nfrom entlink.rerank.int8 import _openvino\n_openvino().Core()\n"
+        "import sys\nfrom entlink.eightbit import _openvino\n_openvino().Core()\n"
         "print('openvino' in sys.modules, [m for m in sys.modules if 'telemetry' in m])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -187,7 +180,7 @@ def test_the_tolerance(mean: float, most: float, changed: int, fits: bool) -> No
 def test_a_damaged_file_is_one_line(reader: Int8Reader, tmp_path: Path) -> None:
     (tmp_path / "reranker.xml").write_text("<net", encoding="utf-8")
     damaged = Int8Reader(tmp_path, tmp_path, reader.pairs)
-    with pytest.raises(BundleError, match="not an eight-bit reranker") as caught:
+    with pytest.raises(BundleError, match="not an eight-bit model") as caught:
         damaged.score([("a", "b", "c")], [("d", "e")], [(0, 0)])
     assert "\n" not in str(caught.value)
 
