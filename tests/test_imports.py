@@ -19,7 +19,7 @@ FLOORS = [  # from the top; a module may import its own part and any part on a l
     {"documents"},
     {"retrieve"},
     {"detect", "encode", "rerank"},
-    {"kb", "inputs", "config", "decide", "nif", "bert"},
+    {"kb", "inputs", "config", "decide", "nif", "bert", "eightbit"},
     {"records", "errors", "coherence"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
