@@ -33,7 +33,7 @@ from entlink.rerank import int8
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.rerank.int8 import Int8Reader
 from entlink.train.distil import with_reader
-from tests.tiny import bert, make_bundle, tokenizer
+from tests.tiny import make_bundle, write_bert
 
 TEXTS = ["Jordan met Paris in Georgia.", "Amazon and Apple; the Bulls of Chicago, in Jordan."]
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="pip install entlink[openvino]")
@@ -167,9 +167,7 @@ def test_bf16(bundle: Bundle, kb: KnowledgeBase) -> None:
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle whose retriever reads contexts, and which has no reranker."""
     base = tmp_path_factory.mktemp("base")
-    words = tokenizer(TEXTS)
-    bert(words.get_vocab_size()).save(base)
-    words.save(str(base / "tokenizer.json"))
+    write_bert(base, TEXTS)
     folder = tmp_path_factory.mktemp("bundle") / "reading"
     make_bundle(folder, reranker=False)
     made = with_reader(DualEncoder.load(folder / "retriever"), base, BertReading())

@@ -118,6 +118,16 @@ def bert(vocabulary: int, *, seed: int = 0, positions: int = 128) -> BertClassif
     return model.eval()
 
 
+def write_bert(
+    folder: Path, texts: Iterable[str] = (), *, seed: int = 0, positions: int = 128
+) -> Path:
+    """A Hugging Face folder of such a BERT, with a tokenizer that knows the words of ``texts``."""
+    words = tokenizer(texts)
+    bert(words.get_vocab_size(), seed=seed, positions=positions).save(folder)
+    words.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 def cross_encoder(*, seed: int = 0, config: PairConfig | None = None) -> CrossEncoder:
     """A small cross-encoder with random weights."""
     words = tokenizer(entity.description or "" for entity in ENTITIES)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from entlink.encode.features import Bags, Ragged, join_ragged
+from entlink.encode.features import Bags, Ragged, join_ragged, ragged
 
 
 class Embedder(nn.Module):
@@ -74,12 +73,11 @@ def _averages(table: Tensor, bags: Ragged) -> Tensor:
 
 def hash_ids(sets: Sequence[Sequence[str]], *, rows: int) -> Ragged:
     """IDs to table rows, the same in every process and on every platform."""
-    known = [[item for item in items if item] for items in sets]
-    ids = [zlib.crc32(item.encode("utf-8", "surrogatepass")) % rows for i in known for item in i]
-    lengths = [len(items) for items in known]
-    return Ragged(
-        np.asarray(ids, dtype=np.int32),
-        np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64),
+    return ragged(
+        [
+            [zlib.crc32(item.encode("utf-8", "surrogatepass")) % rows for item in items if item]
+            for items in sets
+        ]
     )
 
 

@@ -23,7 +23,7 @@ class BertReading:
     base: Path | None = None  # a Hugging Face folder to begin with; a saved encoder needs none
     pooling: str = "cls"  # the first token's vector, or "mean": that of all tokens
     mention_tokens: int = 60  # of span and contexts
-    head_tokens: int = 0  # of a context, for how it begins (bag+bert)
+    head_tokens: int = 0  # of a context, for how it begins
     span_tokens: int = 16
     entity_tokens: int = 60  # of name and description
     name_tokens: int = 16
@@ -39,8 +39,9 @@ class BertReading:
                     f"{part}_tokens is {n_part}; it must be at least 1 and at most "
                     f"{whole}_tokens, {n_whole}"
                 )
-        if self.enrichment < 0:
-            raise ConfigError(f"enrichment is {self.enrichment}; it must be 0 or more")
+        for name in ("enrichment", "head_tokens"):
+            if (value := getattr(self, name)) < 0:
+                raise ConfigError(f"{name} is {value}; it must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ class ContextReader(nn.Module):
         order = read[np.argsort(lengths[read], kind="stable")]
         vectors = torch.zeros(len(sequences), self.out.weight.shape[0], device=device)
         parts = [
-            self._read(_rows(sequences.take(order[begin : begin + _GROUP])))
+            self._read(sequences.take(order[begin : begin + _GROUP]).rows())
             for begin in range(0, len(order), _GROUP)
         ]
         if not parts:
@@ -146,8 +145,3 @@ def compare_reader(
     finally:
         reader.quick = before
     return ReaderComparison(len(mentions), float(cosines.mean()), float(cosines.min()))
-
-
-def _rows(texts: Ragged) -> list[list[int]]:
-    ids, offsets = texts.ids.tolist(), texts.offsets.tolist()
-    return [ids[a:b] for a, b in pairwise(offsets)]

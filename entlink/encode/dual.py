@@ -143,30 +143,46 @@ class DualEncoder(nn.Module):
     def mention_vectors(self, features: MentionFeatures) -> Tensor:
         """(n mentions) -> (n, vector), unit length; with what was read, where that is given."""
         if self.reader is not None and features.context is not None:
-            assert isinstance(self.mentions, BagMentions)
-            added = self.reader(features.context)
-            return functional.normalize(self.mentions.raw(features) + added, dim=1)
+            return self._bag_and_read(features)[1]
         vectors: Tensor = self.mentions(features)
         return vectors
+
+    def _bag_and_read(self, features: MentionFeatures) -> tuple[Tensor, Tensor]:
+        """The bag's unit vectors, and those with what the context reader adds."""
+        assert isinstance(self.mentions, BagMentions)
+        assert self.reader is not None and features.context is not None
+        raw = self.mentions.raw(features)
+        read = raw + self.reader(features.context)
+        return functional.normalize(raw, dim=1), functional.normalize(read, dim=1)
 
     def entity_vectors(self, features: EntityFeatures) -> Tensor:
         """(n surfaces of entities) -> (n, vector), unit length."""
         vectors: Tensor = self.entities(features)
         return vectors
 
-    @torch.inference_mode()
-    def encode_mentions(
-        self, mentions: Sequence[MentionInput], *, read: bool = True
-    ) -> NDArray[np.float32]:
-        """Unit vectors of mentions, (n, vector), in evaluation mode.
+    def encode_mentions(self, mentions: Sequence[MentionInput]) -> NDArray[np.float32]:
+        """Unit vectors of mentions, (n, vector), in evaluation mode."""
+        return self.query_vectors(mentions)[1]
 
-        Not to ``read`` leaves out the context reader, if there is one: many times quicker.
+    @torch.inference_mode()
+    def query_vectors(
+        self, mentions: Sequence[MentionInput]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Unit vectors of mentions to search with, and those to rank with, (n, vector) each.
+
+        In evaluation mode. They are the same, unless there is a context reader: search goes without
+        what it adds.
         """
         self.eval()
         if not mentions:
-            return np.zeros((0, self.config.vector), dtype=np.float32)
-        features = self.mention_features(mentions, read=read)
-        return np.asarray(self.mention_vectors(features).cpu().numpy())
+            nothing = np.zeros((0, self.config.vector), dtype=np.float32)
+            return nothing, nothing
+        features = self.mention_features(mentions)
+        if self.reader is None:
+            vectors = np.asarray(self.mention_vectors(features).cpu().numpy())
+            return vectors, vectors
+        bag, read = self._bag_and_read(features)
+        return np.asarray(bag.cpu().numpy()), np.asarray(read.cpu().numpy())
 
     @torch.inference_mode()
     def encode_entities(self, entities: Sequence[EntityInput]) -> NDArray[np.float32]:

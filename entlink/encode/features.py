@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Ragged:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def rows(self) -> list[list[int]]:
+        """Each row as a list."""
+        ids, ends = self.ids.tolist(), self.offsets.tolist()
+        return [ids[a:b] for a, b in pairwise(ends)]
 
     def take(self, rows: NDArray[np.int64]) -> Ragged:
         """The given rows, in the given order."""

@@ -8,7 +8,6 @@ as in BLINK (Wu et al. 2019). The marks are unused entries of BERT's vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +75,7 @@ class BertWords:
     def contexts(self, mentions: Sequence[MentionInput]) -> Ragged:
         """The sequences of mentions with all of their context, as the cross-encoder reads it."""
         texts = zip(*map(pair_context_of, mentions), strict=True)
-        parts = [_rows(self.prose(some)) for some in texts] or [[], [], []]
+        parts = [self.prose(some).rows() for some in texts] or [[], [], []]
         return ragged([self._mention(*its) for its in zip(*parts, strict=True)])
 
     def _mention(self, left: list[int], span: list[int], right: list[int]) -> list[int]:
@@ -101,8 +100,7 @@ class BertWords:
 
 def _rows(texts: Texts) -> list[list[int]]:
     assert isinstance(texts, Ragged)
-    ids, offsets = texts.ids.tolist(), texts.offsets.tolist()
-    return [ids[a:b] for a, b in pairwise(offsets)]
+    return texts.rows()
 
 
 def padded(

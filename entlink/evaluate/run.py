@@ -167,13 +167,15 @@ def _outcomes(
     tops = [
         int(s.retrieved.rows[o[0]]) if len(o) else -1 for s, o in zip(scored, orders, strict=True)
     ]
+    ranked = [before_reading(s) for s in scored]
     rivals = [
-        _rival(s, groups.rows.get(gold, -1)) for (*_, gold), s in zip(golds, scored, strict=True)
+        _rival(rows, groups.rows.get(gold, -1))
+        for (*_, gold), rows in zip(golds, ranked, strict=True)
     ]
     rows = sorted({*tops, *rivals} - {-1})
     entities = dict(zip(rows, linker.kb.by_rows(rows), strict=True))
-    for (doc, start, end, gold), surface, s, order, row, rival in zip(
-        golds, surfaces, scored, orders, tops, rivals, strict=True
+    for (doc, start, end, gold), surface, s, order, row, before, rival in zip(
+        golds, surfaces, scored, orders, tops, ranked, rivals, strict=True
     ):
         top = entities[row].id if row >= 0 else None
         probability = float(s.probabilities[order[0]]) if len(order) else 0.0
@@ -184,7 +186,7 @@ def _outcomes(
             end,
             gold,
             in_kb=gold in groups.rows,
-            rank=_rank(s, groups.rows.get(gold, -1)),
+            rank=_rank(before, groups.rows.get(gold, -1)),
             top=top,
             top_probability=probability,
             answer=top if top is not None and is_link else NIL,
@@ -200,15 +202,15 @@ def before_reading(scored: Scored) -> NDArray[np.int64]:
     return rows[np.lexsort((rows, -scored.first[:-1]))]
 
 
-def _rival(scored: Scored, gold: int) -> int:
+def _rival(ranked: NDArray[np.int64], gold: int) -> int:
     """The likeliest row before reading that is not the gold one; -1 if there is no other."""
-    others = [row for row in before_reading(scored)[:2].tolist() if row != gold]
+    others = [row for row in ranked[:2].tolist() if row != gold]
     return others[0] if others else -1
 
 
-def _rank(scored: Scored, gold: int) -> int | None:
+def _rank(ranked: NDArray[np.int64], gold: int) -> int | None:
     """The place of the gold row before any pair was read, from 0."""
-    places = np.flatnonzero(before_reading(scored) == gold)
+    places = np.flatnonzero(ranked == gold)
     return int(places[0]) if len(places) else None
 
 

@@ -105,10 +105,8 @@ class Retriever:
         Those that bear the mention's very name are always among them (of more than k, the k first),
         unless the bundle says otherwise.
         """
-        queries = self._encoder.encode_mentions(mentions, read=False)
-        nearest = self._nearest(queries, k)
-        if self._encoder.config.reads:  # candidates come by name; the context ranks them
-            queries = self._encoder.encode_mentions(mentions)
+        searched, queries = self._encoder.query_vectors(mentions)
+        nearest = self._nearest(searched, k)
         hits = self._hits([mention.span for mention in mentions])
         return [
             self._merge(query, positions, hits[mention.span], k)

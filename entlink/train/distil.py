@@ -21,6 +21,7 @@ from torch import Tensor
 from entlink.config import load_config
 from entlink.encode.config import READS, BertReading
 from entlink.encode.dual import DualEncoder
+from entlink.errors import ConfigError
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.train import data
@@ -78,13 +79,13 @@ def begin(config: DistilTraining) -> Student:
     torch.manual_seed(config.seed)
     if config.student is not None:
         encoder = DualEncoder.load(config.student)
-        if config.reader is not None:
-            encoder = with_reader(encoder, config.reader, config.encoder.bert)
     else:
         scoring = "dot" if config.scoring == "dot" else "cosine"
         encoder = DualEncoder(replace(config.encoder, scoring=scoring))
         if config.embeddings is not None:
             begin_with(encoder, DualEncoder.load(config.embeddings))
+    if config.reader is not None:
+        encoder = with_reader(encoder, config.reader, config.encoder.bert)
     return Student(encoder, config.scoring).to(device_of(config.device))
 
 
@@ -94,6 +95,8 @@ def with_reader(encoder: DualEncoder, folder: Path, reading: BertReading) -> Dua
     ``folder`` is a Hugging Face one; the BERT adds nothing yet. ConfigError unless both towers of
     the encoder are bags.
     """
+    if encoder.config.has_bert:
+        raise ConfigError("reader is given, but the student has a BERT already; leave it out")
     c = replace(encoder.config, mention_encoder=READS, bert=replace(reading, base=folder))
     made = DualEncoder(c)
     own = made.state_dict()

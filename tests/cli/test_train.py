@@ -11,7 +11,7 @@ from entlink.cli.train import command
 from entlink.decide import Decision
 from entlink.encode.dual import DualEncoder
 from entlink.rerank.cross_encoder import CrossEncoder
-from tests.tiny import bert, encoder, tokenizer
+from tests.tiny import encoder, write_bert
 from tests.train.test_detector import write
 from tests.train.test_reranker import WORDS
 from tests.train.world import World, write_world
@@ -96,9 +96,7 @@ def test_train_retriever(world: World, tmp_path: Path) -> None:
 
 
 def test_train_reranker(world: World, tmp_path: Path) -> None:
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size()).save(tmp_path / "base")
-    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    write_bert(tmp_path / "base", [WORDS])
     encoder().save(tmp_path / "retriever")
     text = f"""
         kb = "{world.kb}"

@@ -22,7 +22,7 @@ from entlink.errors import ConfigError
 from entlink.inputs import pair_context_of
 from entlink.train.distil import with_reader
 from tests.encode.inputs import MENTIONS
-from tests.tiny import ENTITIES, bert, encoder, tokenizer
+from tests.tiny import ENTITIES, encoder, write_bert
 
 READING = BertReading(mention_tokens=14, head_tokens=3, span_tokens=5)
 
@@ -31,9 +31,7 @@ READING = BertReading(mention_tokens=14, head_tokens=3, span_tokens=5)
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face folder of a small BERT with random weights."""
     folder = tmp_path_factory.mktemp("base")
-    words = tokenizer(e.description or "" for e in ENTITIES)
-    bert(words.get_vocab_size(), positions=40).save(folder)
-    words.save(str(folder / "tokenizer.json"))
+    write_bert(folder, (e.description or "" for e in ENTITIES), positions=40)
     return folder
 
 
@@ -91,7 +89,7 @@ def test_vectors_against_a_plain_pass(model: DualEncoder) -> None:
 
 def test_without_reading_it_is_the_bag(model: DualEncoder) -> None:
     bag = encoder(seed=2)
-    unread = model.encode_mentions(MENTIONS, read=False)
+    unread = model.query_vectors(MENTIONS)[0]
     np.testing.assert_allclose(unread, bag.encode_mentions(MENTIONS), atol=1e-6)
     assert np.abs(model.encode_mentions(MENTIONS) - unread).max() > 0.01
 
@@ -107,9 +105,7 @@ def test_others_in_the_batch_change_nothing(model: DualEncoder) -> None:
     ]
     with torch.inference_mode():
         mixed = model.mention_vectors(join_mentions(parts)).numpy()
-    np.testing.assert_allclose(
-        mixed[0], model.encode_mentions(MENTIONS[:1], read=False)[0], atol=1e-5
-    )
+    np.testing.assert_allclose(mixed[0], model.query_vectors(MENTIONS[:1])[0][0], atol=1e-5)
     np.testing.assert_allclose(mixed[1:], alone[1 : len(MENTIONS)], atol=1e-5)
 
 
@@ -134,6 +130,10 @@ def test_settings_that_do_not_go_together(base: Path) -> None:
         DualEncoderConfig(mention_encoder=READS, scoring="dot")
     with pytest.raises(ConfigError, match="do not fit a BERT of 40"):
         with_reader(encoder(seed=2), base, replace(READING, mention_tokens=60))
+    with pytest.raises(ConfigError, match="has a BERT already"):
+        with_reader(with_reader(encoder(seed=2), base, READING), base, READING)
+    with pytest.raises(ConfigError, match="head_tokens is -1"):
+        replace(READING, head_tokens=-1)
     with pytest.raises(ConfigError, match=r"bert\.base is missing"):
         DualEncoder(replace(encoder(seed=2).config, mention_encoder=READS))
 

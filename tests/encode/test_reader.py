@@ -24,7 +24,7 @@ from entlink.train.losses import in_batch_softmax
 from entlink.train.retriever import begin_with
 from tests.encode.inputs import ENTITIES, MENTIONS
 from tests.tiny import ENTITIES as KB
-from tests.tiny import bert, tokenizer
+from tests.tiny import write_bert
 
 Array = NDArray[np.float64]
 READING = BertReading(mention_tokens=12, span_tokens=5, entity_tokens=10, name_tokens=4)
@@ -45,9 +45,7 @@ SIZES = DualEncoderConfig(
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face folder of a small BERT with random weights."""
     folder = tmp_path_factory.mktemp("base")
-    words = tokenizer(e.description or "" for e in KB)
-    bert(words.get_vocab_size(), positions=40).save(folder)
-    words.save(str(folder / "tokenizer.json"))
+    write_bert(folder, (e.description or "" for e in KB), positions=40)
     return folder
 
 

@@ -19,7 +19,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.retrieve.dense import Retrieved, Retriever, SurfaceVectors
 from entlink.train.distil import with_reader
-from tests.tiny import ENTITIES, bert, encoder, tokenizer
+from tests.tiny import ENTITIES, encoder, write_bert
 
 N_BEARERS = 30  # entities named Mercury
 
@@ -113,9 +113,7 @@ def test_a_context_reader_ranks_what_the_name_finds(
     kb: KnowledgeBase, model: DualEncoder, retriever: Retriever, tmp_path: Path
 ) -> None:
     """The same candidates, with the cosines of vectors that the context went into."""
-    words = tokenizer(["in the year of was seen"])
-    bert(words.get_vocab_size()).save(tmp_path)
-    words.save(str(tmp_path / "tokenizer.json"))
+    write_bert(tmp_path, ["in the year of was seen"])
     reads = with_reader(model, tmp_path, BertReading(mention_tokens=20))
     assert reads.reader is not None
     torch.nn.init.normal_(reads.reader.out.weight, std=0.2)

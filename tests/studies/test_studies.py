@@ -30,7 +30,7 @@ from tests.studies import margins, trajectories
 from tests.studies.pages import cell, gap_closed, gathered, table, write_page
 from tests.studies.rows import Done, Row, Study, run_study, slug
 from tests.studies.teacher import teacher_report
-from tests.tiny import bert, encoder, tokenizer
+from tests.tiny import encoder, write_bert
 from tests.train.test_reranker import WORDS
 from tests.train.world import NAMES, World, entities, write_world
 
@@ -50,9 +50,7 @@ def world(folder: Path) -> World:
 @pytest.fixture(scope="module")
 def base(folder: Path, world: World) -> Path:
     """The config of ``entlink distill`` on the tiny world."""
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=5).save(folder / "teacher")
-    words.save(str(folder / "teacher" / "tokenizer.json"))
+    write_bert(folder / "teacher", [WORDS], seed=5)
     encoder(seed=1).save(folder / "fold")
     (folder / "calibration.toml").write_text(
         f'kb = "-"\nretriever = "-"\nout = "-"\nhold_out = 8\nn_mentions = 40\n'

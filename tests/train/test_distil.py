@@ -30,7 +30,7 @@ from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import ranks, surface_vectors
 from entlink.train.distil_scores import Taught, labelled, taught
 from entlink.train.distil_student import Scores, Student, level, read_in_part, score_batch
-from tests.tiny import bert, encoder, tokenizer
+from tests.tiny import encoder, write_bert
 from tests.train.test_reranker import WORDS
 from tests.train.world import World, write_world
 
@@ -47,9 +47,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def config(world: World, tmp_path_factory: pytest.TempPathFactory) -> DistilTraining:
     folder = tmp_path_factory.mktemp("models")
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=5).save(folder / "teacher")
-    words.save(str(folder / "teacher" / "tokenizer.json"))
+    write_bert(folder / "teacher", [WORDS], seed=5)
     budget = {"context_tokens": 20, "entity_tokens": 20, "span_tokens": 8, "name_tokens": 8}
     (folder / "teacher" / "pair.json").write_text(json.dumps(budget), encoding="utf-8")
     encoder(seed=1).save(folder / "fold0")
@@ -131,9 +129,7 @@ def test_what_depends_on_what(config: DistilTraining, kb: KnowledgeBase, tmp_pat
     first = ask(config, kb)
     assert ask(replace(config, seed=3, loss="mse", out=tmp_path / "x"), kb).key == first.key
     other = tmp_path / "other"
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=6).save(other)
-    words.save(str(other / "tokenizer.json"))
+    write_bert(other, [WORDS], seed=6)
     assert ask(replace(config, teacher=other), kb).key != first.key
     assert ask(replace(config, pool=3), kb).key != first.key
     assert len(list(tmp_path.glob("candidates-*"))) == 2
@@ -473,9 +469,7 @@ def test_token_embeddings_to_begin_with(config: DistilTraining, tmp_path: Path) 
 
 
 def test_a_bert_may_be_the_student(config: DistilTraining, tmp_path: Path) -> None:
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=7).save(tmp_path / "base")
-    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    write_bert(tmp_path / "base", [WORDS], seed=7)
     reading = BertReading(base=tmp_path / "base", mention_tokens=20, entity_tokens=20)
     sizes = replace(SIZES, mention_encoder="bert", entity_encoder="bert", bert=reading)
     short = replace(config, encoder=sizes, epochs=0.4, batch_size=8, n_labelled=60, dev=())
@@ -507,9 +501,7 @@ def test_labels_are_asked_once(config: DistilTraining, root: Path, tmp_path: Pat
 
 def test_a_student_that_reads_contexts(config: DistilTraining, tmp_path: Path) -> None:
     """It begins as the bag it was, learns, and is loaded with its reader; a share goes unread."""
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=7).save(tmp_path / "base")
-    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    write_bert(tmp_path / "base", [WORDS], seed=7)
     reading = BertReading(mention_tokens=20)
     short = replace(
         config,
@@ -529,15 +521,13 @@ def test_a_student_that_reads_contexts(config: DistilTraining, tmp_path: Path) -
     )
     distil(short)
     taught_one = DualEncoder.load(tmp_path / "out")
-    read, unread = (taught_one.encode_mentions(items, read=read) for read in (True, False))
+    unread, read = taught_one.query_vectors(items)
     assert np.abs(read - unread).max() > 1e-3
     assert taught_one.config.bert.mention_tokens == 20
 
 
 def test_what_goes_unread(config: DistilTraining, tmp_path: Path) -> None:
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size(), seed=7).save(tmp_path)
-    words.save(str(tmp_path / "tokenizer.json"))
+    write_bert(tmp_path, [WORDS], seed=7)
     model = with_reader(encoder(seed=1), tmp_path, BertReading(mention_tokens=20))
     examples = read_examples(config.mentions)[:200]
     features = model.mention_features([mention_input(e.text, e.start, e.end) for e in examples])

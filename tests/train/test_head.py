@@ -17,7 +17,7 @@ from entlink.cli.app import run
 from entlink.encode.masked import FILE, MaskedHead
 from entlink.errors import BundleError, ConfigError, InputError
 from entlink.train.head import HeadTraining, train_head
-from tests.tiny import ENTITIES, bert, make_bundle, tokenizer
+from tests.tiny import ENTITIES, bert, make_bundle, write_bert
 
 LINES = ["the river ends in the sea", "the city of light", "a team of the city"]
 
@@ -25,9 +25,7 @@ LINES = ["the river ends in the sea", "the city of light", "a team of the city"]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> HeadTraining:
     folder = tmp_path_factory.mktemp("head")
-    words = tokenizer(LINES)
-    bert(words.get_vocab_size()).save(folder / "base")
-    words.save(str(folder / "base" / "tokenizer.json"))
+    write_bert(folder / "base", LINES)
     texts = folder / "texts.jsonl"
     rows = [{"id": str(i), "text": LINES[i % 3]} for i in range(99)]
     texts.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))

@@ -16,7 +16,7 @@ from entlink.train.candidates import mine
 from entlink.train.data import fold_of, read_examples
 from entlink.train.reranker import train_reranker
 from entlink.train.reranker_config import RerankerTraining
-from tests.tiny import bert, encoder, tokenizer
+from tests.tiny import encoder, write_bert
 from tests.train.world import NAMES, TOPICS, World, documents, entities, write_lines, write_world
 
 WORDS = " ".join(
@@ -37,9 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def config(world: World, tmp_path_factory: pytest.TempPathFactory) -> RerankerTraining:
     folder = tmp_path_factory.mktemp("models")
-    words = tokenizer([WORDS])
-    bert(words.get_vocab_size()).save(folder / "base")
-    words.save(str(folder / "base" / "tokenizer.json"))
+    write_bert(folder / "base", [WORDS])
     encoder(seed=1).save(folder / "fold0")
     encoder(seed=2).save(folder / "fold1")
     return RerankerTraining(

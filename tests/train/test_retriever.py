@@ -28,7 +28,7 @@ from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.retriever import RetrieverTraining, hard_negatives, recall_at, train_retriever
 from entlink.train.retriever_sets import training_sets
 from entlink.train.tables import EntityTable, MentionTable, read_views
-from tests.tiny import ENTITIES, bert, encoder, tokenizer
+from tests.tiny import ENTITIES, encoder, write_bert
 from tests.train.world import TOPICS, World, entities, write_lines, write_world
 
 SIZES = DualEncoderConfig(
@@ -171,9 +171,11 @@ def test_a_history_that_is_none_is_one_line(world: World, tmp_path: Path, text: 
 def test_berts_are_trained_by_the_same_command(
     world: World, tmp_path: Path, kinds: tuple[str, str]
 ) -> None:
-    words = tokenizer(text for _, text, more in TOPICS for text in (text, *more))
-    bert(words.get_vocab_size(), positions=40).save(tmp_path / "base")
-    words.save(str(tmp_path / "base" / "tokenizer.json"))
+    write_bert(
+        tmp_path / "base",
+        (text for _, text, more in TOPICS for text in (text, *more)),
+        positions=40,
+    )
     reading = BertReading(
         base=tmp_path / "base", mention_tokens=20, entity_tokens=20, enrichment=0.1
     )
