@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from entlink.encode.dual import DualEncoder
 
 _GROUP = 16  # sequences of like length that are read together
+_GPU_GROUP = 256
 
 
 class ContextReader(nn.Module):
@@ -56,9 +57,10 @@ class ContextReader(nn.Module):
         read = np.flatnonzero(lengths > 0)
         order = read[np.argsort(lengths[read], kind="stable")]
         vectors = torch.zeros(len(sequences), self.out.weight.shape[0], device=device)
+        group = _GROUP if device.type == "cpu" else _GPU_GROUP
         parts = [
-            self._read(sequences.take(order[begin : begin + _GROUP]).rows())
-            for begin in range(0, len(order), _GROUP)
+            self._read(sequences.take(order[begin : begin + group]).rows())
+            for begin in range(0, len(order), group)
         ]
         if not parts:
             return vectors
@@ -67,15 +69,16 @@ class ContextReader(nn.Module):
 
     def _read(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         device = self.out.weight.device
-        ids, is_token = (torch.from_numpy(array).to(device) for array in padded(sequences))
+        found = padded(sequences)
         begin, end = self._marks
-        spans = torch.zeros(ids.shape, device=device)
-        for row, tokens in zip(spans, sequences, strict=True):
+        in_span = np.zeros(found[0].shape, dtype=np.float32)
+        for row, tokens in zip(in_span, sequences, strict=True):
             row[tokens.index(begin) : tokens.index(end) + 1] = 1.0
+        ids, is_token, spans = (torch.from_numpy(a).to(device) for a in (*found, in_span))
         if self.quick is not None and not torch.is_grad_enabled():
-            found = self.quick.run(ids, spans, is_token)
-            if found is not None:
-                return found
+            quick = self.quick.run(ids, spans, is_token)
+            if quick is not None:
+                return quick
         return self.added(ids, spans, is_token)
 
     def added(self, ids: Tensor, spans: Tensor, is_token: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from entlink import decide
 from entlink.encode.dual import DualEncoder
 from entlink.inputs import mention_input, pair_context
 from entlink.kb.store import KnowledgeBase
-from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
+from entlink.rerank.cross_encoder import PairReader
 from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import RetrievalConfig
@@ -46,6 +47,7 @@ from entlink.train.data import (
     read_texts,
 )
 from entlink.train.distant import Ambiguous, composed_ambiguous, composed_longer, of_one_name
+from entlink.train.distil_scores import reader_of
 from entlink.train.matches import adjective_examples, match_examples
 from entlink.train.reports import report_examples
 from entlink.train.weights import Row, fit_coherence, fit_weights
@@ -67,6 +69,7 @@ class CalibrationTraining:
     dev: tuple[Path, ...]
     out: Path  # decision.json
     reranker: Path | None = None  # None: for a bundle without one
+    backend: str = "auto"  # what reads: torch, bf16, openvino; or the quickest there is
     detector: Path | None = None  # labels the mentions; None: they stay without
     relations: Path | None = None  # of these, some reports and sentences are composed:
     relation_sources: tuple[str, ...] = ()
@@ -106,9 +109,6 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     examples = [*held_out, *_made(config, kb), *dev]
     first_dev = len(examples) - len(dev)
     weights = [_weight(config, e, is_dev=i >= first_dev) for i, e in enumerate(examples)]
-    reranker = None
-    if config.reranker is not None:
-        reranker = CrossEncoder.load(config.reranker, bf16=has_bf16("cpu"))
     decision = replace(
         decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0, read_floor=FLOORS[0]
     )
@@ -118,8 +118,10 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     decision = _fit_early(decision, config, retriever, cases, weights)
     decision = choose_heat(decision, retriever, cases[first_dev:])
     cases = before_reading(decision, retriever, cases)
-    if reranker is not None:
-        cases = _read(decision, kb, reranker, examples, cases)
+    if config.reranker is not None:
+        with tempfile.TemporaryDirectory(prefix="entlink-int8-") as folder:
+            reader = reader_of(config.reranker, Path(folder), config.backend)
+            cases = _read(decision, kb, reader, examples, cases)
         whole = _fit_read(decision, config, retriever, cases, weights)
         chosen = choose_reading(whole, retriever, cases[first_dev:], config.max_lost)
         decision = replace(
@@ -213,7 +215,7 @@ def _retrieve(kb: KnowledgeBase, retriever: Retriever, examples: Sequence[Exampl
 def _read(
     decision: decide.Decision,
     kb: KnowledgeBase,
-    reranker: CrossEncoder,
+    reader: PairReader,
     examples: Sequence[Example],
     cases: Sequence[Case],
 ) -> list[Case]:
@@ -227,7 +229,7 @@ def _read(
             for e in examples[begin : begin + _BATCH]
         ]
         chosen = [c.found.rows[p] for c, p in zip(some, places, strict=True)]
-        logits_of = read_candidates(reranker, kb, contexts, chosen)
+        logits_of = read_candidates(reader, kb, contexts, chosen)
         for case, p, logits in zip(some, places, logits_of, strict=True):
             read.append(replace(case, read=p, logits=logits))
     return read

@@ -38,6 +38,7 @@ from entlink.rerank.int8 import Int8Reader, export_int8
 from entlink.rerank.reading import read_candidates
 from entlink.train.candidates import Candidates, contexts_of, mine, rows_of
 from entlink.train.data import Example, label_examples
+from entlink.train.loop import device_of
 from entlink.train.reranker_config import RerankerTraining
 
 log = logging.getLogger(__name__)
@@ -166,15 +167,23 @@ def _candidates(record: Mapping[str, object], where: str) -> Candidates:
 
 
 def reader_of(teacher: Path, folder: Path, backend: str) -> PairReader:
-    """The teacher, ready to read; eight bits are made beside the scores."""
+    """The teacher, ready to read; eight bits are made beside the scores.
+
+    "auto" is bfloat16 on a GPU if there is one.
+    """
     if backend not in BACKENDS:
         raise ConfigError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
+    device = device_of("auto")
+    if backend == "auto" and device != "cpu":
+        backend = "bf16" if has_bf16(device) else "torch"
     if backend == "auto":
         backend = "openvino" if has_openvino() else "bf16" if has_bf16("cpu") else "torch"
-    if backend == "bf16" and not has_bf16("cpu"):
+    if backend == "bf16" and not has_bf16(device):
         raise ConfigError("the processor here has no bfloat16; use another backend")
     if backend != "openvino":
-        return CrossEncoder.load(teacher, bf16=backend == "bf16")
+        reader = CrossEncoder.load(teacher, bf16=backend == "bf16")
+        reader.model.to(device)
+        return reader
     key = _digest({"openvino": openvino_version(), **_folder_parts(teacher)})
     made = folder / f"int8-{key[:24]}"
     if not made.is_dir():

@@ -217,13 +217,18 @@ def test_bad_settings(tmp_path: Path, setting: str, message: str) -> None:
         load_config(path, RerankerTraining)
 
 
-def test_the_recipe(root: Path) -> None:
-    """It learns from the very scores that the retriever's student learns from."""
-    recipe = load_config(root / "kb" / "recipe" / "reranker_student.toml", RerankerTraining)
-    other = load_config(root / "kb" / "recipe" / "distil.toml", DistilTraining)
-    assert recipe.student is not None and recipe.student.layers in (3, 4)
-    assert (recipe.student.teacher, recipe.student.scores) == (other.teacher, other.scores)
+@pytest.mark.parametrize(
+    ("small", "other", "layers"),
+    [("reranker_student", "contextual", 4), ("reader", "distil", 3)],
+)
+def test_the_recipes(root: Path, small: str, other: str, layers: int) -> None:
+    """A student learns from the very scores that a retriever's student learns from."""
+    recipe = load_config(root / "kb" / "recipe" / f"{small}.toml", RerankerTraining)
+    distilled = load_config(root / "kb" / "recipe" / f"{other}.toml", DistilTraining)
+    assert recipe.student is not None and recipe.student.layers == layers
+    assert recipe.student.teacher == distilled.teacher
+    assert recipe.student.scores == distilled.scores
     names = {field.name for field in fields(recipe)} - NOT_MINING
     assert {n: getattr(recipe, n) for n in names} == {
-        n: getattr(mining_of(other), n) for n in names
+        n: getattr(mining_of(distilled), n) for n in names
     }
