@@ -164,8 +164,8 @@ $(DISTIL_STUDIES): distil-%: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.studies.distil kb/recipe/distil_$*.toml --out $(OUT)/distil-$* $(STUDY)
 
 distil-margins: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.studies.margins --kb work/kb_described --teacher work/reranker \
-	  --student "not distilled=work/retriever" --student "distilled=work/distilled" \
+	$(BIN)/python -m tests.studies.margins --kb work/kb_described --teacher kb/builtin/reranker \
+	  --student "not distilled=kb/builtin/retriever" --student "distilled=work/distilled" \
 	  --out $(OUT)/distil-margins $(DEV_SETS)
 
 distil-trajectories: $(VENV)/.test-stamp

@@ -78,7 +78,7 @@ def write_base(folder: Path, base: Base) -> None:
     """Write bert.json, the sizes, and tokenizer.json."""
     text = json.dumps(asdict(base.sizes), indent=2, sort_keys=True)
     (folder / "bert.json").write_text(text + "\n", encoding="utf-8")
-    base.words.tokenizer.save(str(folder / "tokenizer.json"))
+    base.words.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 
 def read_config(folder: Path) -> DualEncoderConfig:

@@ -108,7 +108,7 @@ class PairTokenizer:
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
             special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
         )
-        self.tokenizer.save(str(path))
+        self.tokenizer.save(str(path), pretty=False)
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         unique = list(dict.fromkeys(texts))

@@ -40,6 +40,7 @@ def config(world: World, tmp_path_factory: pytest.TempPathFactory) -> Calibratio
         reranker=folder / "reranker",
         mentions=(world.mentions,),
         dev=(world.dev,),
+        backend="torch",
         out=folder / "decision.json",
         hold_out=4,
         max_pairs=5,
