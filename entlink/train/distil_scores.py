@@ -167,19 +167,19 @@ def _candidates(record: Mapping[str, object], where: str) -> Candidates:
 
 
 def reader_of(teacher: Path, folder: Path, backend: str) -> PairReader:
-    """The teacher, ready to read; eight bits are made beside the scores.
+    """The reranker in ``teacher``, ready to read, on a GPU if there is one.
 
-    "auto" is bfloat16 on a GPU if there is one.
+    ``backend``: eight bits ("openvino") are for the CPU, and are made in ``folder`` if need be.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
     device = device_of("auto")
-    if backend == "auto" and device != "cpu":
+    if backend == "auto" and device == "cpu" and has_openvino():
+        backend = "openvino"
+    elif backend == "auto":
         backend = "bf16" if has_bf16(device) else "torch"
-    if backend == "auto":
-        backend = "openvino" if has_openvino() else "bf16" if has_bf16("cpu") else "torch"
-    if backend == "bf16" and not has_bf16(device):
-        raise ConfigError("the processor here has no bfloat16; use another backend")
+    elif backend == "bf16" and not has_bf16(device):
+        raise ConfigError(f"the {device} here has no bfloat16; use another backend")
     if backend != "openvino":
         reader = CrossEncoder.load(teacher, bf16=backend == "bf16")
         reader.model.to(device)
