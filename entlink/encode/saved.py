@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.nn import functional
 
 from entlink.bert import BertConfig
 from entlink.config import from_mapping
@@ -29,7 +30,13 @@ from entlink.errors import BundleError, ConfigError, reason
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
 _SCALE = ".scale"  # after the name of a matrix
 _OF_ENTITIES = ("description_text", "types", "content", "entity")  # parts that mentions lack
-_LATER = ("sharing", "mention_encoder", "entity_encoder", "bert", "views", "without", "scoring")
+_TABLES = ("embedder.table.weight", "embeddings.word_embeddings.weight")  # as their names end
+_GROUP = 48  # numbers of a row of a table of four bits that have one scale
+_SHRUNK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # of the scale that lets the greatest number fit
+_LATER = (
+    *("sharing", "mention_encoder", "entity_encoder", "bert", "views", "without", "scoring"),
+    "table_bits",
+)
 
 
 @contextmanager
@@ -61,6 +68,8 @@ def write(folder: Path, model: nn.Module, config: DualEncoderConfig) -> None:
     for name, tensor in sorted(_named(model, config).items()):
         if ".text.bert." in name:
             state[name] = tensor.half().contiguous()
+        elif config.table_bits == 4 and name.endswith(_TABLES):
+            state[name], state[name + _SCALE] = pack(tensor)
         elif tensor.dim() == 2:
             # 126.9 and not 127: the scale is rounded to a half before it divides
             scale = (tensor.abs().amax(dim=1) / 126.9).clamp_min(1e-7).half()
@@ -98,15 +107,50 @@ def read_weights(folder: Path, model: nn.Module, config: DualEncoderConfig) -> N
     """Put the weights into the model; ValueError if they are not those that it has."""
     state = load_file(folder / "weights.safetensors")
     scales = {name: state.pop(name) for name in list(state) if name.endswith(_SCALE)}
-    state = {name: tensor.float() for name, tensor in state.items()}
-    for name, scale in scales.items():
-        state[name.removesuffix(_SCALE)] *= scale.float()[:, None]
     own = {_file_name(name, config): name for name, _ in model.named_parameters()}
-    if odd := sorted(own.keys() ^ state.keys()):
+    for name, tensor in state.items():
+        scale = scales.pop(name + _SCALE, None)
+        if scale is None:
+            state[name] = tensor.float()
+        elif tensor.dtype == torch.uint8:
+            state[name] = unpack(tensor, scale, width=model.get_parameter(own[name]).shape[1])
+        else:
+            state[name] = tensor * scale.float()[:, None]
+    if odd := sorted([*scales, *(own.keys() ^ state.keys())]):
         raise ValueError(f"{len(odd)} weights do not fit, for example {odd[0]}")
     # what is shared is one module under two names, and is listed under the first
     named = {own[name]: tensor for name, tensor in state.items()}
     model.load_state_dict(named, strict=False, assign=True)
+
+
+def pack(table: Tensor) -> tuple[Tensor, Tensor]:
+    """A table (n, d) as four-bit numbers, two a byte, (n, d / 2), and scales (n, d / 48).
+
+    Every 48 numbers of a row have a scale of their own, that with the least squared error. d is
+    rounded up.
+    """
+    n, d = table.shape
+    groups = functional.pad(table, (0, -d % _GROUP)).view(n, -1, _GROUP)
+    full = groups.abs().amax(dim=2) / 6.99  # not 7: the scale is rounded to a half
+    best, scales = torch.full_like(full, float("inf")), torch.zeros_like(full)
+    for share in _SHRUNK:
+        scale = (share * full).clamp_min(1e-7).half().float()
+        error = (groups - _rounded(groups, scale) * scale[..., None]).square().sum(dim=2)
+        scales = torch.where(error < best, scale, scales)
+        best = torch.minimum(error, best)
+    numbers = (_rounded(groups, scales) + 8).to(torch.uint8).view(n, -1)[:, : d + d % 2]
+    low, high = numbers[:, ::2], numbers[:, 1::2]
+    return (low | high << 4).contiguous(), scales.half().contiguous()
+
+
+def _rounded(groups: Tensor, scales: Tensor) -> Tensor:
+    return (groups / scales[..., None]).round().clamp(-7, 7)
+
+
+def unpack(packed: Tensor, scales: Tensor, *, width: int) -> Tensor:
+    """The table (n, width) that ``pack`` made so small."""
+    numbers = torch.stack([packed & 15, packed >> 4], dim=2).flatten(1)[:, :width].float() - 8
+    return numbers * scales.float().repeat_interleave(_GROUP, dim=1)[:, :width]
 
 
 def _named(model: nn.Module, config: DualEncoderConfig) -> dict[str, Tensor]:

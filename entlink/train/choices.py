@@ -45,12 +45,21 @@ def before_reading(
     """The cases with their probabilities before reading, as linking would give them."""
     first = [decide.first_probabilities(decision, case.evidence) for case in cases]
     if decision.early is not None:
-        places, others = early_surroundings(retriever, cases, first)
-        first = [
-            decide.early_probabilities(decision, case.evidence, p, some, x)
-            for case, p, some, x in zip(cases, first, places, others, strict=True)
-        ]
+        first = _early(decision, cases, first, *early_surroundings(retriever, cases, first))
     return [replace(case, first=p) for case, p in zip(cases, first, strict=True)]
+
+
+def _early(
+    decision: decide.Decision,
+    cases: Sequence[Case],
+    first: Sequence[Floats],
+    places: Sequence[NDArray[np.int64]],
+    others: Sequence[Floats],
+) -> list[Floats]:
+    return [
+        decide.early_probabilities(decision, case.evidence, p, some, x)
+        for case, p, some, x in zip(cases, first, places, others, strict=True)
+    ]
 
 
 def early_surroundings(
@@ -112,15 +121,31 @@ def choose_heat(
     model = decision.early if is_early else decision.coherence
     if model is None:
         return decision
+    # what surrounds a mention is known before the pass, so it is the same for all heats
+    if is_early:
+        before = [decide.first_probabilities(decision, case.evidence) for case in cases]
+        places, others = early_surroundings(retriever, cases, before)
+    else:
+        before = [before_documents(decision, case) for case in cases]
+        places, others = [], surroundings_of(retriever, cases, before)
     best, best_loss = decision, float("inf")
     for heat in _HEATS.tolist():
         hotter = _heated(model, heat)
         if is_early:
             heated = replace(decision, early=hotter)
-            some = before_reading(heated, retriever, cases)
+            found = [
+                before_documents(heated, replace(case, first=p))
+                for case, p in zip(
+                    cases, _early(heated, cases, before, places, others), strict=True
+                )
+            ]
         else:
-            heated, some = replace(decision, coherence=hotter), list(cases)
-        loss = _loss(answers(heated, retriever, some), cases)
+            heated = replace(decision, coherence=hotter)
+            found = [
+                decide.document_probabilities(heated, case.evidence, p, case.read, case.logits, x)
+                for case, p, x in zip(cases, before, others, strict=True)
+            ]
+        loss = _loss(found, cases)
         if loss < best_loss:
             best, best_loss = heated, loss
             log.info("heat %.2f: %.4f", heat, loss)

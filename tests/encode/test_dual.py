@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from entlink.encode import saved
 from entlink.encode.config import INPUTS, SHARING
 from entlink.encode.dual import DualEncoder, DualEncoderConfig, join_mentions
 from entlink.encode.features import featurise
@@ -207,6 +208,46 @@ def test_a_saved_model_gives_nearly_the_same_vectors(tmp_path: Path) -> None:
     files = sorted((tmp_path / "a").iterdir())
     assert [file.name for file in files] == ["config.json", "weights.safetensors"]
     assert len({file.stat().st_mode for file in files}) == 1  # weights are as readable as the rest
+
+
+@pytest.mark.parametrize("width", [95, 96, 7])
+def test_a_table_of_four_bits_is_near_and_a_quarter_of_a_byte_more(width: int) -> None:
+    torch.manual_seed(0)
+    table = torch.randn(50, width) * torch.logspace(-3, 1, 50)[:, None]
+    table[7] = 0.0
+    packed, scales = saved.pack(table)
+    assert packed.shape == (50, -(-width // 2)) and packed.dtype == torch.uint8
+    assert scales.shape == (50, -(-width // 48)) and scales.dtype == torch.half
+    again = saved.unpack(packed, scales, width=width)
+    assert again.shape == table.shape
+    assert torch.equal(again[7], table[7])
+    for row in range(50):  # a plain double loop over what was stored
+        for column in range(width):
+            byte = int(packed[row, column // 2])
+            number = (byte >> 4 if column % 2 else byte & 15) - 8
+            assert float(again[row, column]) == number * float(scales[row, column // 48])
+    step = table.abs().amax(dim=1, keepdim=True) / 6.9
+    assert ((again - table).norm(dim=1) <= 0.5 * (step * width**0.5)[:, 0]).all()
+    assert (again - table).norm() < 0.12 * table.norm()
+
+
+def test_a_table_can_be_saved_in_four_bits(tmp_path: Path) -> None:
+    model = encoder(seed=5)
+    model.config = replace(model.config, table_bits=4)
+    model.save(tmp_path)
+    loaded = DualEncoder.load(tmp_path)
+    assert loaded.config.table_bits == 4
+    before, after = model.encode_mentions(MENTIONS), loaded.encode_mentions(MENTIONS)
+    assert (before * after).sum(axis=1).min() > 0.97
+    loaded.save(tmp_path / "again")  # nothing more is lost
+    again = DualEncoder.load(tmp_path / "again")
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, rtol=2e-3, atol=1e-6)
+
+
+def test_other_bits_of_a_table_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"table_bits is 5; it must be 4 or 8"):
+        DualEncoderConfig(table_bits=5)
 
 
 @pytest.mark.parametrize("damage", ["config", "keys", "weights", "cut", "missing", "shape"])
