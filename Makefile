@@ -164,8 +164,9 @@ $(DISTIL_STUDIES): distil-%: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.studies.distil kb/recipe/distil_$*.toml --out $(OUT)/distil-$* $(STUDY)
 
 distil-margins: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.studies.margins --kb work/kb_described --teacher kb/builtin/reranker \
-	  --student "not distilled=kb/builtin/retriever" --student "distilled=work/distilled" \
+	$(BIN)/python -m tests.studies.margins --kb work/kb_described --teacher work/reranker \
+	  --student "not distilled=work/retriever" --student "distilled=work/distilled" \
+	  --student "distilled and reads contexts=work/contextual" \
 	  --out $(OUT)/distil-margins $(DEV_SETS)
 
 distil-trajectories: $(VENV)/.test-stamp
@@ -177,15 +178,20 @@ distil-trajectories: $(VENV)/.test-stamp
 	  --out $(OUT)/distil-trajectories $(STUDY)
 	$(BIN)/python -m tests.studies.trajectories plot --out $(OUT)/distil-trajectories
 
+# How much is read for the same accuracy, with the retriever before and with the one that was taught; the
+# decision is fitted anew for each. BUNDLE has the one that was taught.
+CASCADE = $(OUT)/distil-cascade
 distil-cascade: $(VENV)/.test-stamp
-	@mkdir -p $(OUT)/distil-cascade
-	test -f $(OUT)/distil-cascade/decision.json || $(BIN)/entlink train calibration kb/recipe/calibration.toml \
-	  --set retriever=work/distilled --set out=$(OUT)/distil-cascade/decision.json
-	test -d $(OUT)/distil-cascade/bundle || $(BIN)/entlink bundle create --like $(BUNDLE) --no-check \
-	  --retriever work/distilled --decision $(OUT)/distil-cascade/decision.json --out $(OUT)/distil-cascade/bundle
-	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(BUNDLE) --outcomes --out $(OUT)/distil-cascade/before.json
-	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(OUT)/distil-cascade/bundle --outcomes --out $(OUT)/distil-cascade/after.json
-	$(BIN)/entlink compare $(OUT)/distil-cascade/before.json $(OUT)/distil-cascade/after.json
+	@mkdir -p $(CASCADE)
+	test -f $(CASCADE)/decision.json || $(BIN)/entlink train calibration kb/recipe/calibration.toml \
+	  --set retriever=work/retriever --set max_pairs=12 --set out=$(CASCADE)/decision.json
+	test -d $(CASCADE)/before || $(BIN)/entlink bundle create --like $(BUNDLE) --no-check \
+	  --retriever work/retriever --decision $(CASCADE)/decision.json --out $(CASCADE)/before
+	$(BIN)/python -m tests.studies.reading $(ALL_DEV_SETS) --limit 70 150 12 --bundle $(CASCADE)/before
+	$(BIN)/python -m tests.studies.reading $(ALL_DEV_SETS) --limit 70 150 12 --bundle $(BUNDLE)
+	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(CASCADE)/before --backend openvino --outcomes --out $(CASCADE)/before.json
+	$(BIN)/entlink evaluate $(TEST_SETS) --bundle $(BUNDLE) --backend openvino --outcomes --out $(CASCADE)/after.json
+	$(BIN)/entlink compare $(CASCADE)/before.json $(CASCADE)/after.json
 
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff format $(SOURCES)

@@ -6,6 +6,7 @@
     reranker/       the cross-encoder, a Hugging Face folder
     detector/       the recogniser, a spaCy pipeline
     decision.json   calibration and thresholds
+    decision.unread.json   those for linking without the reranker, if they were fitted
     index.json      how vectors are searched, if not one by one (docs/scale.md)
     MODEL_CARD.md   what it was trained on and how good it is
 
@@ -34,8 +35,10 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 BUILTIN = "builtin"
 MANIFEST = "manifest.json"
-_REQUIRED = ("kb.sqlite", "retriever/config.json", "retriever/weights.safetensors", "decision.json")
-PARTS = ("retriever", "reranker", "detector", "decision.json")
+DECISION = "decision.json"
+UNREAD = "decision.unread.json"
+PARTS = ("retriever", "reranker", "detector", DECISION)
+_REQUIRED = ("kb.sqlite", "retriever/config.json", "retriever/weights.safetensors", DECISION)
 _OPTIONAL = ("reranker", "detector")
 _LARGE = 64 << 20  # bytes; a file of so many is read once, and again only if it is another one
 
@@ -186,7 +189,7 @@ def create_bundle(
     it appears whole or not at all.
     """
     base = open_bundle(like)
-    parts = _checked(parts or {})
+    parts = _with_decision(base, _checked(parts or {}))
     if index is not None and index.factory not in NAMES:
         from entlink.retrieve.index import check_factory
 
@@ -224,6 +227,15 @@ def _copy_parts(base: Bundle, parts: Mapping[str, Path | None], made: Path) -> N
             shutil.copyfile(source, made / name)
 
 
+def _with_decision(base: Bundle, parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
+    """The parts with what then is the decision of a bundle that does not read."""
+    if "reranker" in parts and parts["reranker"] is None:
+        if DECISION not in parts and base.has(UNREAD):
+            return {**parts, DECISION: base.path / UNREAD, UNREAD: None}
+        return {**parts, UNREAD: None}
+    return {**parts, UNREAD: None} if "retriever" in parts else parts
+
+
 def _checked(parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
     """They exist, and the decision is one for the models; InputError if not."""
     for name, part in parts.items():
@@ -234,7 +246,7 @@ def _checked(parts: Mapping[str, Path | None]) -> Mapping[str, Path | None]:
         if part is not None and not (part.is_file() if "." in name else part.is_dir()):
             raise InputError(f"{part}: no such {'file' if '.' in name else 'folder'}; check it")
     for name in ("retriever", "reranker"):
-        if parts.get(name) and not parts.get("decision.json"):
+        if parts.get(name) and not parts.get(DECISION):
             raise InputError(
                 f"a decision is fitted for one {name}; give the decision of this one too, which "
                 "'entlink train calibration' makes"

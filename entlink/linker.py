@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entlink import decide
-from entlink.bundle import Bundle, open_bundle
+from entlink.bundle import DECISION, UNREAD, Bundle, open_bundle
 from entlink.documents import portions
 from entlink.errors import ConfigError, InputError
 from entlink.kb.live import LiveKnowledgeBase
@@ -70,7 +71,7 @@ class Linker(MentionScorer):
         chosen = choose_device(device, threads)
         kb = LiveKnowledgeBase.open_with(opened.path, opened.edits)
         reranker = load_reranker(opened, kb, backend=backend, device=chosen)
-        decision = decide.Decision.load(opened.path / "decision.json")
+        decision = decide.Decision.load(opened.path / DECISION)
         retriever = load_retriever(opened, kb, device=chosen)
         choose_reader(opened, kb, retriever.encoder, backend=backend, device=chosen)
         return cls(opened, kb, retriever, reranker, decision, exact=exact)
@@ -97,6 +98,21 @@ class Linker(MentionScorer):
         )
         part.__dict__.update(detector=self.detector, _nlp=self._nlp)
         return part
+
+    def without_reranker(self) -> Linker:
+        """The same linker, which reads no pair; with the decision that was fitted for that, if any.
+
+        Faster, less accurate. Nothing is copied.
+        """
+        unread = self._unread or self.decision
+        chosen = copy.copy(self)
+        chosen.reranker, chosen.decision = None, unread
+        return chosen
+
+    @cached_property
+    def _unread(self) -> decide.Decision | None:
+        has = self.bundle.has(UNREAD)
+        return decide.Decision.load(self.bundle.path / UNREAD) if has else None
 
     @cached_property
     def detector(self) -> Detector:

@@ -19,6 +19,7 @@ from entlink.bundle import (
     BUILTIN,
     FORMAT,
     MANIFEST,
+    UNREAD,
     Bundle,
     builtin_path,
     cache_dir,
@@ -27,6 +28,7 @@ from entlink.bundle import (
     verify_bundle,
     write_manifest,
 )
+from entlink.corpus.shards import LinkOptions
 from entlink.decide import Decision
 from entlink.errors import BundleError, ConfigError, EntlinkError, InputError
 from entlink.kb.build import build_kb
@@ -235,6 +237,37 @@ def test_a_bundle_of_another_kb_and_the_same_models(
     assert [e.id for e in KnowledgeBase.open(out).by_rows([0, 1])] == ["X1", "X2"]
     assert [path.name for path in out.parent.iterdir()] == ["bundle"]
     assert made.index_digest != original.index_digest
+
+
+def test_the_decision_for_linking_without_a_reranker(copied: Path, tmp_path: Path) -> None:
+    unread = replace(DECISION, nil_threshold=0.01)
+    unread.save(copied / UNREAD)
+    with_it = write_manifest(copied)
+    linker = Linker.load(with_it)
+    quick = linker.without_reranker()
+    assert quick.reranker is None and quick.decision == unread
+    assert linker.reranker is not None and linker.decision == DECISION
+    assert quick.without_reranker().decision == unread
+    assert LinkOptions(reranker=False).applied_to(linker).decision == unread  # type: ignore[attr-defined]
+
+    made = create_bundle(with_it.path, with_it.path, tmp_path / "quick", parts={"reranker": None})
+    assert Decision.load(made.path / "decision.json") == unread and not made.has(UNREAD)
+    (expected,) = quick.link(["Somewhere."])
+    (linked,) = Linker.load(made).link(["Somewhere."])
+    assert linked == expected
+
+    # models like those bring it along, and another retriever does not
+    assert create_bundle(with_it.path, with_it.path, tmp_path / "same").has(UNREAD)
+    encoder(seed=9).save(tmp_path / "student")
+    parts = {"retriever": tmp_path / "student", "decision.json": copied / "decision.json"}
+    assert not create_bundle(with_it.path, with_it.path, tmp_path / "other", parts=parts).has(
+        UNREAD
+    )
+
+
+def test_without_such_a_decision_the_usual_one_stays(original: Bundle) -> None:
+    quick = Linker.load(original).without_reranker()
+    assert quick.reranker is None and quick.decision == DECISION
 
 
 def test_a_bundle_with_another_retriever_and_no_reranker(

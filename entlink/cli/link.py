@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import sys
@@ -186,10 +185,7 @@ def _to_file(
 
 def _loaded(models: dict[str, Any], *, reranker: bool) -> Linker:
     linker = entlink.load(**models)
-    if not reranker:
-        linker = copy.copy(linker)  # with the type that the table needs
-        linker.reranker = None
-    return linker
+    return linker if reranker else linker.without_reranker()
 
 
 # -- the terminal, or a pipe ----------------------------------------------------------------------

@@ -213,12 +213,12 @@ class EntlinkComponent(LinkTraining):
     ) -> list[tuple[Link, ...]]:
         from entlink.scoring import N_CANDIDATES
 
-        decision = linker.decision
+        linker = linker.without_reranker() if self.max_pairs == 0 else copy.copy(linker)
+        decision = linker.decision  # the models are shared; only this is its own
         if options.threshold is not None:
             decision = replace(decision, nil_threshold=options.threshold)
         if self.max_pairs is not None:
             decision = replace(decision, max_pairs=self.max_pairs)
-        linker = copy.copy(linker)  # the models are shared; only the decision is its own
         linker.decision = decision
         if not options.types:
             return linker.link_docs(docs, mentions, n_candidates=options.n_candidates)

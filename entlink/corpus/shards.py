@@ -6,7 +6,6 @@ each gzipped. It is the same whatever process or machine made it, but for the se
 
 from __future__ import annotations
 
-import copy
 import gzip
 import hashlib
 import sqlite3
@@ -61,9 +60,8 @@ class LinkOptions:
         chosen: Any = linker
         if self.types or self.ids:
             chosen = chosen.within(types=self.types, ids=self.ids)
-        if not self.reranker:
-            chosen = copy.copy(chosen)
-            chosen.reranker = None
+        if not self.reranker and hasattr(chosen, "without_reranker"):  # of our kind
+            chosen = chosen.without_reranker()
         return cast("LinksTexts", chosen)
 
 

@@ -1,7 +1,7 @@
 """Puts trained parts together into a bundle folder.
 
     python kb/recipe/make_bundle.py --kb DIR --detector DIR --retriever DIR --reranker DIR \
-        --decision FILE [--card FILE] --out DIR
+        --decision FILE [--unread FILE] [--card FILE] --out DIR
 
 Parts that lie in --out already stay as they are; the manifest is written last.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from entlink.bundle import write_manifest
+from entlink.bundle import DECISION, UNREAD, write_manifest
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,6 +25,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--retriever", type=_FOLDER, required=True)
 @click.option("--reranker", type=_FOLDER)
 @click.option("--decision", type=_FILE, required=True)
+@click.option("--unread", type=_FILE, help="The decision for linking without the reranker.")
 @click.option("--card", type=_FILE)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(
@@ -33,6 +34,7 @@ def main(
     retriever: Path,
     reranker: Path | None,
     decision: Path,
+    unread: Path | None,
     card: Path | None,
     out: Path,
 ) -> None:
@@ -40,7 +42,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     parts = {
         "kb.sqlite": kb / "kb.sqlite",
-        "decision.json": decision,
+        DECISION: decision,
+        UNREAD: unread,
         "detector": detector,
         "retriever": retriever,
         "reranker": reranker,

@@ -36,11 +36,10 @@ def loop_and_batches(
 
     torch.set_num_threads(1)
     nlp = spacy.blank("en")
-    nlp.add_pipe("entlink", config={"bundle": bundle, "device": "cpu", "threads": 1})
+    reads = {} if reranker else {"max_pairs": 0}
+    nlp.add_pipe("entlink", config={"bundle": bundle, "device": "cpu", "threads": 1} | reads)
     pipe: Any = nlp.get_pipe("entlink")
-    linker = pipe.linker
-    if not reranker:
-        linker.reranker = None
+    linker = pipe.linker if reranker else pipe.linker.without_reranker()
     documents = [Document(str(n), text) for n, text in enumerate(texts)]
     nlp(texts[0])  # loads what is loaded when first needed
     list(linker.stream(documents[:1]))

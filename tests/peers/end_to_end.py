@@ -102,7 +102,7 @@ def main() -> None:
     shared = Path(os.environ.get("ENTLINK_SHARED", root.parent / "shared"))
     linker = Linker.load(arguments.bundle, backend=arguments.backend)
     if arguments.no_reranker:
-        linker.reranker = None
+        linker = linker.without_reranker()
     sets = arguments.set or SETS
     page = "\n".join(compare(shared, name, linker, limit=arguments.limit) for name in sets)
     sys.stdout.write(page)

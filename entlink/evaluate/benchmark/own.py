@@ -12,7 +12,6 @@ import numpy as np
 
 from entlink.backends import load_reranker
 from entlink.bundle import Bundle
-from entlink.encode.dual import DualEncoder
 from entlink.evaluate.benchmark.machine import PACKAGE
 from entlink.evaluate.benchmark.peer import Answer, Kind
 from entlink.evaluate.run import before_reading, score_documents
@@ -106,7 +105,7 @@ class Own:
         if linker.kb.digest != kb.digest:
             linker = _over(kb, linker)
         if self.is_retriever:
-            linker.reranker = None
+            linker = linker.without_reranker()
         self._linker = linker
 
     def answer(self, documents: Sequence[Document]) -> list[list[Answer]]:
@@ -126,7 +125,7 @@ def _torch_name(device: str) -> str:
 
 
 def _over(kb: KnowledgeBase, linker: Linker) -> Linker:
-    encoder = DualEncoder.load(linker.bundle.path / "retriever")
+    encoder = linker.retriever.encoder
     hybrid = Hybrid.of(RetrievalConfig.load(linker.bundle.path), kb)
     retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder), hybrid=hybrid)
     return Linker(linker.bundle, kb, retriever, None, linker.decision)
