@@ -121,7 +121,7 @@ def test_names_of_the_sample_mean_more_than_one_thing() -> None:
 
 
 def test_every_link_shown_for_the_sample_is_right(builtin_linker: Linker) -> None:
-    wrong, missed = [], []
+    wrong, missed, n_unsure = [], [], 0
     documents = [Document(str(line["id"]), str(line["text"])) for line in lines("sample.jsonl")]
     for linked, line in zip(builtin_linker.link(documents), lines("expected.jsonl"), strict=True):
         mentions = line["mentions"]
@@ -132,9 +132,14 @@ def test_every_link_shown_for_the_sample_is_right(builtin_linker: Linker) -> Non
             right = expected.get(span, ALSO_RIGHT.get(link.mention.text))
             if link.entity_id not in (NIL, right):
                 wrong.append((linked.id, link.mention.text, link.name, right))
+        unsure = {(m["start"], m["end"]) for m in mentions if m.get("unsure")}  # NIL will do
+        n_unsure += len(unsure)
         for span, entity in expected.items():
+            if span in unsure:
+                continue
             is_right = span in shown and shown[span].entity_id == entity
             if not is_right:
                 missed.append((linked.id, linked.text[slice(*span)], entity))
     assert wrong == []
     assert missed == []
+    assert n_unsure <= 3

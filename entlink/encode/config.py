@@ -13,7 +13,7 @@ ENCODERS = ("bag", "bert")
 READS = "bag+bert"  # a mention tower of bags, to which a BERT adds what it reads in the context
 POOLING = ("cls", "mean")
 SCORINGS = ("cosine", "dot")
-TABLE_BITS = (4, 8)
+SAVED_BITS = (4, 8)
 INPUTS = ("left", "right", "sentence", "label", "description", "types", "popularity", "degree")
 
 
@@ -75,7 +75,7 @@ class DualEncoderConfig:
     bert: BertReading = field(default_factory=BertReading)
     views: tuple[str, ...] = ("name", "aliases")  # vectors of an entity; the best one counts
     without: tuple[str, ...] = ()  # inputs that are hidden from the towers
-    table_bits: int = 8  # in which a saved encoder keeps each number of its token embeddings; or 4
+    saved_bits: int = 8  # of each number of a bag's token embeddings and a context reader; or 4
 
     def __post_init__(self) -> None:
         if self.table_rows < 1 or self.table_rows & (self.table_rows - 1):
@@ -88,8 +88,8 @@ class DualEncoderConfig:
         _one_of("scoring", self.scoring, SCORINGS)
         if self.scoring == "dot" and self.has_bert:
             raise ConfigError("scoring is 'dot', but the vectors of a BERT are of unit length")
-        if self.table_bits not in TABLE_BITS:
-            raise ConfigError(f"table_bits is {self.table_bits}; it must be 4 or 8")
+        if self.saved_bits not in SAVED_BITS:
+            raise ConfigError(f"saved_bits is {self.saved_bits}; it must be 4 or 8")
         for name in self.without:
             _one_of("without", name, INPUTS)
         for name in self.views:

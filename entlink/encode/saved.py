@@ -30,12 +30,13 @@ from entlink.errors import BundleError, ConfigError, reason
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
 _SCALE = ".scale"  # after the name of a matrix
 _OF_ENTITIES = ("description_text", "types", "content", "entity")  # parts that mentions lack
-_TABLES = ("embedder.table.weight", "embeddings.word_embeddings.weight")  # as their names end
+_TABLE = "embedder.table.weight"  # as its name ends
+_READER = "reader."  # as the names of a context reader's matrices begin
 _GROUP = 48  # numbers of a row of a table of four bits that have one scale
 _SHRUNK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # of the scale that lets the greatest number fit
 _LATER = (
     *("sharing", "mention_encoder", "entity_encoder", "bert", "views", "without", "scoring"),
-    "table_bits",
+    "saved_bits",
 )
 
 
@@ -68,7 +69,7 @@ def write(folder: Path, model: nn.Module, config: DualEncoderConfig) -> None:
     for name, tensor in sorted(_named(model, config).items()):
         if ".text.bert." in name:
             state[name] = tensor.half().contiguous()
-        elif config.table_bits == 4 and name.endswith(_TABLES):
+        elif _in_four_bits(name, tensor, config):
             state[name], state[name + _SCALE] = pack(tensor)
         elif tensor.dim() == 2:
             # 126.9 and not 127: the scale is rounded to a half before it divides
@@ -121,6 +122,11 @@ def read_weights(folder: Path, model: nn.Module, config: DualEncoderConfig) -> N
     # what is shared is one module under two names, and is listed under the first
     named = {own[name]: tensor for name, tensor in state.items()}
     model.load_state_dict(named, strict=False, assign=True)
+
+
+def _in_four_bits(name: str, tensor: Tensor, config: DualEncoderConfig) -> bool:
+    large = name.endswith(_TABLE) or name.startswith(_READER)
+    return config.saved_bits == 4 and large and tensor.dim() == 2
 
 
 def pack(table: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,8 +79,8 @@ def begin(config: DistilTraining) -> Student:
     torch.manual_seed(config.seed)
     if config.student is not None:
         encoder = DualEncoder.load(config.student)
-        bits = config.encoder.table_bits  # of what is saved; all else is as the student has it
-        encoder.config = replace(encoder.config, table_bits=bits)
+        bits = config.encoder.saved_bits  # of what is saved; all else is as the student has it
+        encoder.config = replace(encoder.config, saved_bits=bits)
     else:
         scoring = "dot" if config.scoring == "dot" else "cosine"
         encoder = DualEncoder(replace(config.encoder, scoring=scoring))

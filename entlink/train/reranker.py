@@ -78,9 +78,8 @@ def train_reranker(config: RerankerTraining, *, watch: Watch | None = None) -> d
     counts = {"n_lists": len(lists), "n_nil": sum(c.gold < 0 for c in lists)}
     log.info("%d lists, %d of them NIL", *counts.values())
     encoder = begin(config, lists, views)
-    if config.epochs > 0:
-        material = Material.of(encoder.pairs, lists, views)
-        learn(config, encoder, material, aims=said.by_row() if said else None, watch=watch)
+    material = Material.of(encoder.pairs, lists, views)
+    learn(config, encoder, material, aims=said.by_row() if said else None, watch=watch)
     encoder.save(config.out)
     return counts
 

@@ -39,7 +39,7 @@ class RerankerTraining:
     nil_share: float = 0.2  # lists without a right answer, for each list with one
     loss: str = "list"  # or "binary"
     batch_size: int = 8  # lists
-    epochs: float = 1.0  # 0: only the vocabulary is cut, and the layers of a student
+    epochs: float = 1.0
     learning_rate: float = 6e-5
     bf16: bool = True
     device: str = "auto"  # a GPU if there is one

@@ -233,10 +233,10 @@ def test_a_table_of_four_bits_is_near_and_a_quarter_of_a_byte_more(width: int) -
 
 def test_a_table_can_be_saved_in_four_bits(tmp_path: Path) -> None:
     model = encoder(seed=5)
-    model.config = replace(model.config, table_bits=4)
+    model.config = replace(model.config, saved_bits=4)
     model.save(tmp_path)
     loaded = DualEncoder.load(tmp_path)
-    assert loaded.config.table_bits == 4
+    assert loaded.config.saved_bits == 4
     before, after = model.encode_mentions(MENTIONS), loaded.encode_mentions(MENTIONS)
     assert (before * after).sum(axis=1).min() > 0.97
     loaded.save(tmp_path / "again")  # nothing more is lost
@@ -246,8 +246,8 @@ def test_a_table_can_be_saved_in_four_bits(tmp_path: Path) -> None:
 
 
 def test_other_bits_of_a_table_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"table_bits is 5; it must be 4 or 8"):
-        DualEncoderConfig(table_bits=5)
+    with pytest.raises(ConfigError, match=r"saved_bits is 5; it must be 4 or 8"):
+        DualEncoderConfig(saved_bits=5)
 
 
 @pytest.mark.parametrize("damage", ["config", "keys", "weights", "cut", "missing", "shape"])

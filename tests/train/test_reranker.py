@@ -196,21 +196,6 @@ def test_either_loss_in_either_precision(
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_without_epochs_only_the_vocabulary_is_cut(
-    config: RerankerTraining, tmp_path: Path
-) -> None:
-    train_reranker(replace(config, out=tmp_path / "out", epochs=0.0))
-    base, cut = CrossEncoder.load(config.base), CrossEncoder.load(tmp_path / "out")
-    assert cut.model.config.vocab_size == 230 < base.model.config.vocab_size
-    kept, rows = cut.pairs.tokenizer.get_vocab(), base.pairs.tokenizer.get_vocab()
-    words = "bert.embeddings.word_embeddings.weight"
-    before, after = base.model.state_dict(), cut.model.state_dict()
-    for piece, row in kept.items():
-        assert torch.equal(after[words][row], before[words][rows[piece]]), piece
-    layers = [name for name in after if ".layer." in name]
-    assert layers and all(torch.equal(after[name], before[name]) for name in layers)
-
-
 def test_bad_settings_are_one_line(config: RerankerTraining, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="loss is 'lists'; it must be one of list, binary"):
         train_reranker(replace(config, loss="lists"))
