@@ -85,11 +85,11 @@ def create(
     several entities share, entities without a description, and whether entities are found again by
     their names.
     """
-    from entlink.bundle import create_bundle, open_bundle
+    from entlink.bundle import DECISION, create_bundle, open_bundle
     from entlink.retrieve.index_config import IndexConfig
 
     chosen = IndexConfig.parse(index) if index else None
-    parts = {"retriever": retriever, "reranker": reranker, "decision.json": decision}
+    parts = {"retriever": retriever, "reranker": reranker, DECISION: decision}
     given: dict[str, Path | None] = {name: part for name, part in parts.items() if part}
     if reranker and no_reranker:
         raise click.UsageError("--reranker and --no-reranker exclude each other; give one of them")

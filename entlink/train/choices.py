@@ -104,9 +104,18 @@ def answers(decision: decide.Decision, retriever: Retriever, cases: Sequence[Cas
     alone = [before_documents(decision, case) for case in cases]
     if decision.coherence is None:
         return alone
+    return _late(decision, cases, alone, surroundings_of(retriever, cases, alone))
+
+
+def _late(
+    decision: decide.Decision,
+    cases: Sequence[Case],
+    alone: Sequence[Floats],
+    others: Sequence[Floats],
+) -> list[Floats]:
     return [
         decide.document_probabilities(decision, case.evidence, p, case.read, case.logits, x)
-        for case, p, x in zip(cases, alone, surroundings_of(retriever, cases, alone), strict=True)
+        for case, p, x in zip(cases, alone, others, strict=True)
     ]
 
 
@@ -133,18 +142,14 @@ def choose_heat(
         hotter = _heated(model, heat)
         if is_early:
             heated = replace(decision, early=hotter)
+            first = _early(heated, cases, before, places, others)
             found = [
                 before_documents(heated, replace(case, first=p))
-                for case, p in zip(
-                    cases, _early(heated, cases, before, places, others), strict=True
-                )
+                for case, p in zip(cases, first, strict=True)
             ]
         else:
             heated = replace(decision, coherence=hotter)
-            found = [
-                decide.document_probabilities(heated, case.evidence, p, case.read, case.logits, x)
-                for case, p, x in zip(cases, before, others, strict=True)
-            ]
+            found = _late(heated, cases, before, others)
         loss = _loss(found, cases)
         if loss < best_loss:
             best, best_loss = heated, loss

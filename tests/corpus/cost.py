@@ -85,8 +85,8 @@ def main() -> None:
     read = itertools.islice(read_documents(arguments.files), arguments.documents)
     documents = [Document(str(n), document.text) for n, document in enumerate(read)]
     linker = Linker.load(arguments.bundle, device="cpu", threads=1, backend=arguments.backend)
+    list(linker.stream(documents[:2]))  # loads what is loaded when first needed
     quick = linker.without_reranker()
-    list(quick.stream(documents[:2]))  # loads what is loaded when first needed
     report: dict[str, object] = {"without the reranker": measure(quick, documents)}
     if (reranker := linker.reranker) is not None and arguments.read:
         with_it = measure(linker, documents[: arguments.read])
