@@ -170,7 +170,7 @@ distil-margins: $(VENV)/.test-stamp
 	  --out $(OUT)/distil-margins $(DEV_SETS)
 
 distil-trajectories: $(VENV)/.test-stamp
-	$(BIN)/python -m tests.studies.trajectories cross-encoder kb/recipe/reranker.toml \
+	$(BIN)/python -m tests.studies.trajectories cross-encoder kb/recipe/trajectories.toml \
 	  $(addprefix --dev ,$(DEV_SETS)) --out $(OUT)/distil-trajectories $(STUDY)
 	$(BIN)/python -m tests.studies.trajectories not-distilled kb/recipe/distil.toml \
 	  --out $(OUT)/distil-trajectories $(STUDY)

@@ -23,7 +23,7 @@ from entlink.retrieve.dense import Retriever, SurfaceVectors
 from entlink.retrieve.hybrid import Hybrid, RetrievalConfig
 from entlink.retrieve.index_config import CONFIG_NAME, IndexConfig
 from entlink.retrieve.live import LiveSurfaces
-from entlink.retrieve.shards import Part, Shards
+from entlink.retrieve.shards import SHARD, Part, Shards
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +78,13 @@ class _Place:
 
     def __init__(self, bundle: Bundle) -> None:
         name = f"vectors-{_VERSION}-{bundle.index_digest[:32]}"
-        self.shards = cache_dir() / f"{name}.shards"  # whatever the index
         self.config = IndexConfig()
         if bundle.has(CONFIG_NAME):
             self.config = IndexConfig.load(bundle.path / CONFIG_NAME)
+        # the same for all indices that are not exact
+        kind = "exact-shards" if self.config.is_exact else "shards"
+        self.shards = cache_dir() / f"{name}.{kind}"
+        if bundle.has(CONFIG_NAME):
             name = f"{name}-{bundle.files[CONFIG_NAME][:8]}"
         self.folder = cache_dir() / name
 
@@ -112,10 +115,10 @@ def _make(place: _Place, kb: KnowledgeBase, encoder: DualEncoder) -> None:
     log.info("encoding %d entities; this is done once for a bundle", len(kb.base))
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        if place.config.is_exact:
+        if place.config.is_exact and len(kb.base) <= SHARD:  # in one go
             SurfaceVectors.build(kb, encoder).save(made)
         else:
-            shards = Shards(place.shards, kb)
+            shards = Shards(place.shards, kb, exact=place.config.is_exact)
             shards.make(encoder)
             shards.join(made, place.config)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from entlink.bundle import Bundle, create_bundle, write_manifest
 from entlink.encode.dual import DualEncoder
 from entlink.errors import ConfigError
-from entlink.inputs import mention_input
+from entlink.inputs import EntityInput, mention_input
 from entlink.kb.live import LiveKnowledgeBase
 from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
@@ -83,6 +84,34 @@ def test_another_retriever_has_other_vectors(bundle: Bundle, cache: Path, tmp_pa
     shutil.copytree(bundle.path, tmp_path / "copy")  # the same elsewhere has the same
     assert same(retrieve(write_manifest(tmp_path / "copy")), first)
     assert len(folders(cache)) == 2
+
+
+def test_exact_vectors_of_a_large_kb_go_on_after_a_kill(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_retriever(bundle, KnowledgeBase.open(bundle.path))
+    shutil.rmtree(cache)
+    monkeypatch.setattr("entlink.vectors.SHARD", 4)
+    monkeypatch.setattr(Shards.__init__, "__kwdefaults__", {"size": 4, "exact": False})
+    encode, n_left = DualEncoder.encode_entities, 2
+
+    def killed(self: DualEncoder, entities: Sequence[EntityInput]) -> NDArray[np.float32]:
+        nonlocal n_left
+        if not n_left:
+            raise KeyboardInterrupt
+        n_left -= 1
+        return encode(self, entities)
+
+    monkeypatch.setattr(DualEncoder, "encode_entities", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_vectors(bundle)
+    (shards,) = cache.glob("*.exact-shards")
+    assert len(list(shards.iterdir())) == 2
+    n_left = len(KnowledgeBase.open(bundle.path)) // 4 - 1  # not enough to begin anew
+    made = load_retriever(bundle, KnowledgeBase.open(bundle.path))
+    assert not shards.exists() and n_left == 0
+    rows = np.arange(len(KnowledgeBase.open(bundle.path)))
+    np.testing.assert_allclose(made.entity_vectors(rows), whole.entity_vectors(rows), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["index.faiss", "rows.npy"])
@@ -240,7 +269,7 @@ def test_damage_is_mended(hnsw: Bundle, cache: Path, name: str) -> None:
 def test_parts_are_made_before_the_first_use(
     bundle: Bundle, hnsw: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Shards.__init__, "__kwdefaults__", {"size": 4})
+    monkeypatch.setattr(Shards.__init__, "__kwdefaults__", {"size": 4, "exact": False})
     (shards,) = {make_vectors(hnsw, part=Part(number, 2)) for number in (2, 1)}
     assert folders(cache) == [shards] and len(list(shards.iterdir())) == 6
     monkeypatch.setattr(DualEncoder, "encode_entities", None)  # all is there

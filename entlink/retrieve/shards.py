@@ -51,10 +51,16 @@ class Part:
 
 
 class Shards:
-    """The shards of one KB in a folder."""
+    """The shards of one KB in a folder.
 
-    def __init__(self, folder: Path, kb: KnowledgeBase, *, size: int = SHARD) -> None:
+    ``exact``: they hold the vectors as they are, for a flat index, and not one byte a number.
+    """
+
+    def __init__(
+        self, folder: Path, kb: KnowledgeBase, *, size: int = SHARD, exact: bool = False
+    ) -> None:
         self.folder = folder
+        self._exact = exact
         self._kb = kb.base
         self._size = size
         n = -(-len(self._kb) // size)
@@ -90,7 +96,8 @@ class Shards:
     def join(self, out: Path, config: IndexConfig) -> None:
         """Write all that `SurfaceVectors.open` reads to a folder, and the columns of the KB.
 
-        Memory: the index without its vectors, those it is trained on, and one shard.
+        Memory: the index without its vectors, those it is trained on, and one shard; of a flat one
+        its vectors.
         """
         if left := self.missing():
             raise BundleError(
@@ -99,6 +106,14 @@ class Shards:
             )
         counts = [(len(shard["rows"]), len(shard["words"])) for shard in self._read("rows,words")]
         n, n_words = np.sum(counts, axis=0).tolist()
+        if self._exact:
+            names = _Joined(out, n, n_words)
+            for shard in self._read("rows,words,ends"):
+                names.add(shard)
+            names.close()
+            parts = [shard["vectors"] for shard in self._read("vectors")]
+            VectorIndex.build(np.concatenate(parts, dtype=np.float32)).save(out / "index.faiss")
+            return
         dim = next(self._read("codes"))["codes"].shape[1]
         made = _Joined(out, n, n_words, dim)
         for shard in self._read("codes,scales,rows,words,ends"):
@@ -128,8 +143,7 @@ class Shards:
         rows: list[int] = []
         words: list[int] = []
         ends: list[int] = []
-        codes: list[NDArray[np.int8]] = []
-        scales: list[NDArray[np.float32]] = []
+        encoded: list[dict[str, _Array]] = []
         for begin in range(first, after, _ENCODED):
             entities = self._kb.between(begin, min(after, begin + _ENCODED))
             items = [encoder.inputs_of(entity) for entity in entities]
@@ -139,12 +153,12 @@ class Shards:
                     words += hashed_words(surface.name)
                     ends.append(len(words))
             vectors = encoder.encode_entities([item for many in items for item in many])
-            some, theirs = to_codes(vectors)
-            codes.append(some)
-            scales.append(theirs)
+            if self._exact:
+                encoded.append({"vectors": vectors})
+            else:
+                encoded.append(dict(zip(("codes", "scales"), to_codes(vectors), strict=True)))
         return {
-            "codes": np.concatenate(codes),
-            "scales": np.concatenate(scales),
+            **{name: np.concatenate([some[name] for some in encoded]) for name in encoded[0]},
             "rows": np.asarray(rows, dtype=np.int32),
             "words": np.asarray(words, dtype=np.uint32),
             "ends": np.asarray(ends, dtype=np.int64),
@@ -154,17 +168,20 @@ class Shards:
 class _Joined:
     """The arrays of all shards, one behind the other, in mapped files."""
 
-    def __init__(self, out: Path, n: int, n_words: int, dim: int) -> None:
+    def __init__(self, out: Path, n: int, n_words: int, dim: int | None = None) -> None:
+        """``dim``: of vectors in one byte a number; None: there are none."""
+
         def array(name: str, dtype: type[np.generic], *shape: int) -> _Mapped:
             return open_memmap(out / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
 
         self._arrays: dict[str, _Mapped] = {
-            "codes": array("vectors", np.int8, n, dim),
-            "scales": array("scales", np.float32, n),
             "rows": array("rows", np.int32, n),
             "ends": array("word_ends", np.int64, n),
             "words": array("words", np.uint32, n_words),
         }
+        if dim is not None:
+            self._arrays["codes"] = array("vectors", np.int8, n, dim)
+            self._arrays["scales"] = array("scales", np.float32, n)
         self._n = 0
         self._n_words = 0
 

@@ -56,9 +56,7 @@ def contexts_of(lists: Sequence[Candidates]) -> list[tuple[str, str, str]]:
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     """Candidate lists of all training mentions outside the held-out documents."""
     generator = random.Random(config.seed)
-    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
-    if config.n_labelled:
-        examples = generator.sample(examples, min(config.n_labelled, len(examples)))
+    examples = labelled_examples(config, generator)
     if config.relations is not None:
         examples += _made(config, kb, config.relations, generator)
     rows = kb.rows_of(list({e.gold for e in examples}))
@@ -80,6 +78,14 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     lists = [c for c in lists if c.gold >= 0 or c.rows]
     generator.shuffle(lists)
     return lists
+
+
+def labelled_examples(config: RerankerTraining, generator: random.Random) -> list[Example]:
+    """The labelled mentions that are learnt from: outside the held-out documents, and drawn."""
+    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
+    if not config.n_labelled:
+        return examples
+    return generator.sample(examples, min(config.n_labelled, len(examples)))
 
 
 def _made(

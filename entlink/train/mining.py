@@ -62,13 +62,19 @@ def hard_negatives(
     mentions: MentionTable,
     *,
     k: int = 10,
+    only_above: bool = False,
 ) -> NDArray[np.int64]:
-    """(n, k) nearest surfaces of other entities than the gold one; -1 where there are fewer."""
+    """(n, k) nearest surfaces of other entities than the gold one; -1 where there are fewer.
+
+    ``only_above``: none but those that are nearer than the gold one (Gillick et al. 2019, 3.3).
+    """
     negatives = np.full((len(mentions), k), -1, dtype=np.int64)
     queries = _mention_vectors(model, mentions)
     for some in _chunks(len(mentions)):
         _, found = index.search(queries[some], k=2 * k)
         is_wrong = (found >= 0) & (rows[found] != mentions.gold[some, None])
+        if only_above:
+            is_wrong &= np.cumsum(rows[found] == mentions.gold[some, None], axis=1) == 0
         first = np.argsort(~is_wrong, axis=1, kind="stable")[:, :k]  # in the order they were found
         negatives[some, : first.shape[1]] = np.take_along_axis(
             np.where(is_wrong, found, -1), first, axis=1

@@ -102,7 +102,10 @@ def train_retriever(config: RetrieverTraining) -> dict[str, float]:
         if number + 1 < config.rounds:
             index = run.index()
             rows = run.tables[0].rows
-            negatives = [hard_negatives(run.model, index, rows, s) for s in run.sets]
+            negatives = [
+                hard_negatives(run.model, index, rows, s, only_above=config.only_above)
+                for s in run.sets
+            ]
     run.progress.finish(config.rounds)
     return run.progress.best
 

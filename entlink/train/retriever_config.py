@@ -45,7 +45,8 @@ class RetrieverTraining:
     round_epochs: int = 1
     patience: int = 0  # stop after so many evaluations (one an epoch) without gain; 0: never
     batch_size: int = 384
-    n_negatives: int = 4
+    n_negatives: int = 4  # hard ones of a mention in a batch, of its ten nearest wrong entities
+    only_above: bool = False  # of which only those count that are nearer than the gold one
     loss: str = "softmax"  # or "triplet"
     margin: float = 0.2  # of the triplet loss, in cosines
     learning_rate: float = 2e-3

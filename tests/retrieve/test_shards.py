@@ -63,6 +63,22 @@ def test_as_made_in_one_go(
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "degree.npy"), kb.degree)
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_exact_vectors_are_kept_as_they_are(
+    kb: KnowledgeBase, model: DualEncoder, tmp_path: Path, size: int
+) -> None:
+    shards = Shards(tmp_path / "shards", kb, size=size, exact=True)
+    shards.make(model)
+    shards.join(tmp_path, IndexConfig())
+    made, whole = SurfaceVectors.open(tmp_path), SurfaceVectors.build(kb, model)
+    assert made.rows.tolist() == whole.rows.tolist()
+    places = np.arange(len(whole))
+    np.testing.assert_allclose(made.vectors(places), whole.vectors(places), atol=1e-6)
+    for part in ("found", "share", "begins"):
+        own = getattr(made.match("Michael Jordan", places), part)
+        np.testing.assert_array_equal(own, getattr(whole.match("Michael Jordan", places), part))
+
+
 class Killed(Exception):
     """In the place of a process's end."""
 

@@ -66,6 +66,7 @@ class Study:
     )
     teacher: str = ""
     curve_every: int = 0  # steps; training and held-out mentions are measured so often
+    accuracy: bool = True  # of a linker with the student, which takes a decision of its own
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.row]
@@ -101,6 +102,8 @@ def settings_of(
     config = load_config(study.base, DistilTraining, changes=every)
     if study.fresh:
         config = replace(config, student=None)
+    if not study.accuracy:
+        config = replace(config, calibration=None)
     return replace(config, out=student, test=config.test or study.sets)
 
 

@@ -13,8 +13,9 @@ from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import PairReader
 from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retriever, SurfaceVectors
+from entlink.train.candidates import labelled_examples
 from entlink.train.data import Example, fold_of, read_examples
-from entlink.train.distil_config import DistilTraining
+from entlink.train.distil_config import DistilTraining, mining_of
 from entlink.train.distil_scores import reader_of
 from tests.studies.margins import candidates_of
 
@@ -25,17 +26,17 @@ def teacher_report(config: DistilTraining, n: int) -> dict[str, dict[str, float]
     It reads the true entity and what the fold's retriever, which has not seen the document, finds.
     """
     kb = KnowledgeBase.open(config.kb)
-    examples = read_examples(config.mentions)
-    gold = kb.rows_of(sorted({e.gold for e in examples}))
-    examples = [e for e in examples if e.gold in gold]
-    held_out = [fold_of(e.doc, config.hold_out) == 0 for e in examples]
+    every = read_examples(config.mentions)
+    gold = kb.rows_of(sorted({e.gold for e in every}))
+    mining = mining_of(config)
+    groups = {
+        "train": labelled_examples(mining, random.Random(mining.seed)),  # what students learn from
+        "held_out": [e for e in every if fold_of(e.doc, config.hold_out) == 0],
+    }
     reader = reader_of(config.teacher, config.scores, config.backend)
     folds = len(config.retrievers)
     right: dict[str, list[bool]] = {"train": [], "held_out": []}
-    chosen = {
-        name: _some([e for e, out in zip(examples, held_out, strict=True) if out == is_out], n)
-        for name, is_out in (("train", False), ("held_out", True))
-    }
+    chosen = {name: _some([e for e in some if e.gold in gold], n) for name, some in groups.items()}
     for fold, folder in enumerate(config.retrievers):
         encoder = DualEncoder.load(folder)
         retriever = Retriever(kb, encoder, SurfaceVectors.build(kb, encoder))

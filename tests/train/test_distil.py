@@ -22,7 +22,7 @@ from entlink.inputs import entity_inputs, mention_input, pair_context, pair_enti
 from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import CrossEncoder, has_bf16
 from entlink.retrieve.index import VectorIndex
-from entlink.train.candidates import rows_of
+from entlink.train.candidates import mine, rows_of
 from entlink.train.data import Example, fold_of, label_examples, read_examples
 from entlink.train.distil import begin, distil, learn, prepare, probe_of, with_reader
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
@@ -389,6 +389,18 @@ def test_places_against_a_full_sort(config: DistilTraining, kb: KnowledgeBase) -
         figures = probe.measure(student)["dev"]
         assert figures["mrr"] == pytest.approx(np.mean([1 / (p + 1) for p in found]))
         assert figures["recall@10"] == pytest.approx(np.mean([p < 10 for p in found]))
+
+
+def test_training_mentions_are_those_that_are_learnt_from(
+    config: DistilTraining, kb: KnowledgeBase
+) -> None:
+    few = replace(config, n_labelled=12)
+    student = begin(few)
+    sets = probe_of(few, student, prepare(few, kb, student).tables[0]).sets
+    labelled_ones = set(read_examples(config.mentions))
+    learnt = [c for c in mine(mining_of(few), kb) if c.example in labelled_ones and c.gold >= 0]
+    assert 0 < len(learnt) <= 12
+    assert sorted(sets["train"].gold.tolist()) == sorted(c.gold for c in learnt)
 
 
 def test_entities_that_are_left_out(config: DistilTraining, kb: KnowledgeBase) -> None:

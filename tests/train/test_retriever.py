@@ -542,6 +542,21 @@ def test_hard_negatives_are_the_nearest_others(
         assert negatives.tolist() == [*others, *[-1] * (6 - len(others))]
 
 
+def test_hard_negatives_may_be_those_above_the_gold_one_alone(
+    searched: tuple[DualEncoder, VectorIndex, EntityTable, MentionTable],
+) -> None:
+    model, index, table, mentions = searched
+    found = hard_negatives(model, index, table.rows, mentions, k=6, only_above=True)
+    n_fewer = 0
+    for gold, order, negatives in zip(mentions.gold, ranked(searched), found, strict=True):
+        owners = [int(table.rows[i]) for i in order[:12]]
+        n_above = owners.index(int(gold)) if gold in owners else 12
+        others = order[:n_above][:6]
+        assert negatives.tolist() == [*others, *[-1] * (6 - len(others))]
+        n_fewer += len(others) < 6
+    assert n_fewer
+
+
 def test_fewer_surfaces_than_asked_for() -> None:
     model = encoder()
     few = ENTITIES[2:4]  # three surfaces
