@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,15 @@ class Interval:
     high: float
 
 
-def resampled(
-    counts: NDArray[np.int64], *, n_resamples: int = N_RESAMPLES, seed: int = 0
-) -> NDArray[np.int64]:
+_N = TypeVar("_N", np.int64, np.float64)
+
+
+def resampled(counts: NDArray[_N], *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[_N]:
     """Sums over documents drawn with replacement: (n_docs, m, 2) -> (n_resamples, m, 2)."""
     n_docs = len(counts)
     flat = counts.reshape(n_docs, -1)
     random = np.random.default_rng(seed)
-    sums = np.zeros((n_resamples, flat.shape[1]), dtype=np.int64)
+    sums = np.zeros((n_resamples, flat.shape[1]), dtype=counts.dtype)
     step = max(1, _AT_A_TIME // max(n_docs, 1))
     for begin in range(0, n_resamples if n_docs else 0, step):
         some = sums[begin : begin + step]

@@ -126,7 +126,7 @@ def tally(docs: Sequence[str], ratios: Iterable[tuple[str, Mapping[str, Ratio]]]
     return Tally(names, tuple(docs), counts)
 
 
-def divide(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def divide(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Hits over what they are out of, along the last axis; NaN for nothing out of nothing."""
     hits, of = counts[..., 0].astype(np.float64), counts[..., 1].astype(np.float64)
     shares: NDArray[np.float64] = np.full(hits.shape, np.nan)
@@ -166,6 +166,24 @@ def expected_calibration_error(
     bins = reliability(probabilities, is_right, n_bins=n_bins)
     n = sum(b.n for b in bins)
     return sum(b.n * abs(b.confidence - b.accuracy) for b in bins) / n if n else float("nan")
+
+
+def calibration_sums(
+    docs: Sequence[str], outcomes: Sequence[Outcome], *, n_bins: int = N_BINS
+) -> NDArray[np.float64]:
+    """(n_docs, n_bins, 2): in each bin the sum of confidence less right, and how many answers."""
+    place = {doc: i for i, doc in enumerate(docs)}
+    sums = np.zeros((len(docs), n_bins, 2))
+    for o in outcomes:
+        bin = min(int(o.top_probability * n_bins), n_bins - 1)
+        sums[place[o.doc], bin] += o.top_probability - o.top_is_gold, 1.0
+    return sums
+
+
+def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The expected calibration error of such sums, (..., n_bins, 2) -> (...); NaN for nothing."""
+    distances, n = np.abs(sums[..., 0]).sum(axis=-1), sums[..., 1].sum(axis=-1)
+    return divide(np.stack([distances, n], axis=-1))
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:

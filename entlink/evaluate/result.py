@@ -14,6 +14,8 @@ from entlink.evaluate.metrics import (
     SpanCounts,
     Tally,
     breakdowns,
+    calibration_error,
+    calibration_sums,
     outcome_ratios,
     reliability,
     span_ratios,
@@ -44,6 +46,7 @@ def result_of(
     result = pooled | about(linker) | {"sets": sets}
     if len(measured) > 1:
         result["macro"] = macro_of(list(sets.values()), tallies)
+    _add_calibration_intervals(result, measured)
     every = [o for m in measured for o in m.outcomes]
     probabilities, is_right = [o.top_probability for o in every], [o.top_is_gold for o in every]
     result["reliability"] = [asdict(b) for b in reliability(probabilities, is_right)]
@@ -125,6 +128,24 @@ def macro_of(sets: Sequence[Figures], tallies: Sequence[Tally]) -> Figures:
     found = [interval(values[:, i]) for i in range(len(names))]
     figures["intervals"] = {n: [i.low, i.high] for n, i in zip(names, found, strict=True)}
     return figures
+
+
+def _add_calibration_intervals(result: Figures, measured: Sequence[Measured]) -> None:
+    """The intervals of "ece", by the same documents; to draw them adds chance, so they lie high."""
+    sums = []
+    for i, m in enumerate(measured):
+        docs = [doc.id for doc in m.gold.documents]
+        sums.append(resampled(calibration_sums(docs, m.outcomes), seed=SEED + i))
+    alone = [calibration_error(some) for some in sums]
+    pairs = [
+        (result, calibration_error(np.sum(sums, axis=0))),
+        *zip(result["sets"].values(), alone, strict=True),
+    ]
+    if "macro" in result:
+        pairs.append((result["macro"], np.mean(alone, axis=0)))
+    for figures, values in pairs:
+        found = interval(values)
+        figures["intervals"]["ece"] = [found.low, found.high]
 
 
 def _alone(sums: Any) -> Any:

@@ -56,6 +56,7 @@ def measure(
     kb = f"{linker.bundle.path.name} ({len(linker.kb):,} entities)"
     check_reachable(gold, groups.rows, kb)
     score_documents(linker, [given_document(doc) for doc in gold.documents[:1]])  # loads the rest
+    linker.seconds.clear()
     outcomes, seconds = _link_given(linker, gold, groups, candidates, progress=progress)
     listed = None
     if candidates is not None:

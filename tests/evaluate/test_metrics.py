@@ -14,6 +14,8 @@ from entlink.evaluate.metrics import (
     Bin,
     Outcome,
     breakdowns,
+    calibration_error,
+    calibration_sums,
     expected_calibration_error,
     outcome_ratios,
     reliability,
@@ -50,6 +52,19 @@ def test_summary_by_hand() -> None:
             "pairs_per_mention": 10 / 6,
         }
     )
+
+
+def test_the_calibration_error_of_documents_that_are_drawn() -> None:
+    sums = calibration_sums(["d1", "d2", "d3"], ALL)
+    assert sums.shape == (3, 15, 2) and sums[..., 1].sum(axis=1).tolist() == [2.0, 4.0, 0.0]
+    for times in ([1, 1, 1], [2, 0, 5], [0, 3, 1], [4, 1, 0]):
+        drawn = [o for o in ALL for _ in range(times[o.doc == "d2"])]
+        expected = expected_calibration_error(
+            [o.top_probability for o in drawn], [o.top_is_gold for o in drawn]
+        )
+        found = calibration_error(np.tensordot(times, sums, axes=1))
+        assert found == pytest.approx(expected)
+    assert np.isnan(calibration_error(sums[2]))
 
 
 def test_gold_outside_the_kb_is_never_reachable() -> None:
