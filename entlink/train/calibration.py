@@ -86,6 +86,7 @@ class CalibrationTraining:
     held_out_weight: float = 1.0  # of a held-out mention beside one of dev
     report_weight: float = 0.5  # of one in a composed report
     ambiguous_weight: float = 3.0  # of a composed one whose name several entities bear
+    ambiguous_weight_read: float = 8.0  # the same for the models after reading
     seed: int = 0
     max_pairs: int = 16
     max_lost: float = 0.001  # share of dev's right answers that reading fewer pairs may cost
@@ -108,7 +109,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
     )
     examples = [*held_out, *_made(config, kb), *dev]
     first_dev = len(examples) - len(dev)
-    weights = [_weight(config, e, is_dev=i >= first_dev) for i, e in enumerate(examples)]
+    weights = _weights(examples, first_dev, config, config.ambiguous_weight)
     decision = replace(
         decide.Decision.blank(), max_pairs=config.max_pairs, read_mass=2.0, read_floor=FLOORS[0]
     )
@@ -122,6 +123,7 @@ def train_calibration(config: CalibrationTraining) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="entlink-int8-") as folder:
             reader = reader_of(config.reranker, Path(folder), config.backend)
             cases = _read(decision, kb, reader, examples, cases)
+        weights = _weights(examples, first_dev, config, config.ambiguous_weight_read)
         whole = _fit_read(decision, config, retriever, cases, weights)
         chosen = choose_reading(whole, retriever, cases[first_dev:], config.max_lost)
         decision = replace(
@@ -154,12 +156,18 @@ def _some(examples: list[Example], n: int, seed: int) -> list[Example]:
     return [e for e in examples if e.doc in chosen]
 
 
-def _weight(config: CalibrationTraining, example: Example, *, is_dev: bool) -> float:
-    if is_dev:
-        return 1.0
-    if example.doc.startswith(_AMBIGUOUS):
-        return config.ambiguous_weight
-    return config.report_weight if example.doc.startswith(_REPORTS) else config.held_out_weight
+def _weights(
+    examples: Sequence[Example], first_dev: int, config: CalibrationTraining, ambiguous: float
+) -> list[float]:
+    """What each mention counts; ``ambiguous``: a composed one whose name several entities bear."""
+
+    def held_out(document: str) -> float:
+        if document.startswith(_AMBIGUOUS):
+            return ambiguous
+        return config.report_weight if document.startswith(_REPORTS) else config.held_out_weight
+
+    some = [held_out(e.doc) for e in examples[:first_dev]]
+    return some + [1.0] * (len(examples) - first_dev)
 
 
 def _made(config: CalibrationTraining, kb: KnowledgeBase) -> list[Example]:

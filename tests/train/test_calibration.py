@@ -18,8 +18,8 @@ from entlink.linker import Linker
 from entlink.records import NIL, Mention
 from entlink.rerank.cross_encoder import CrossEncoder
 from entlink.retrieve.dense import Retriever, SurfaceVectors
-from entlink.train.calibration import CalibrationTraining, train_calibration
-from entlink.train.data import fold_of, read_examples
+from entlink.train.calibration import CalibrationTraining, _weights, train_calibration
+from entlink.train.data import Example, fold_of, read_examples
 from tests.tiny import cross_encoder, encoder
 from tests.train.world import World, write_world
 
@@ -124,3 +124,15 @@ def test_nothing_to_fit_is_said(config: CalibrationTraining, tmp_path: Path) -> 
     empty.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="no held-out mention"):
         train_calibration(replace(config, mentions=(empty,), dev=(empty,)))
+
+
+def test_what_a_mention_counts() -> None:
+    documents = ["w-1", "report-1", "match-1", "adjective-1", "ambiguous-1", "rivals-x", "dev-1"]
+    examples = [Example(doc, "Paris", 0, 5, "Q90") for doc in documents]
+    config = CalibrationTraining(
+        *(Path("kb"), Path("retriever"), (), (), Path("out")),
+        held_out_weight=2.0,
+        report_weight=0.5,
+    )
+    found = _weights(examples, 6, config, 7.0)
+    assert found == [2.0, 0.5, 0.5, 0.5, 7.0, 7.0, 1.0]
