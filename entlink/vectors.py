@@ -78,15 +78,14 @@ class _Place:
 
     def __init__(self, bundle: Bundle) -> None:
         name = f"vectors-{_VERSION}-{bundle.index_digest[:32]}"
-        self.config = IndexConfig()
+        self.config, own = IndexConfig(), ""
         if bundle.has(CONFIG_NAME):
             self.config = IndexConfig.load(bundle.path / CONFIG_NAME)
+            own = f"-{bundle.files[CONFIG_NAME][:8]}"
         # the same for all indices that are not exact
         kind = "exact-shards" if self.config.is_exact else "shards"
         self.shards = cache_dir() / f"{name}.{kind}"
-        if bundle.has(CONFIG_NAME):
-            name = f"{name}-{bundle.files[CONFIG_NAME][:8]}"
-        self.folder = cache_dir() / name
+        self.folder = cache_dir() / f"{name}{own}"
 
 
 def _retriever(

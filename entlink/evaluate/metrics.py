@@ -150,13 +150,17 @@ def reliability(
 ) -> list[Bin]:
     """The bins of equal width that hold an answer (Guo et al. 2017)."""
     p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float)
-    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    bins = _bins_of(p, n_bins)
     found = []
     for b in np.unique(bins).tolist():
         chosen = bins == b
         means = float(p[chosen].mean()), float(right[chosen].mean())
         found.append(Bin(b / n_bins, (b + 1) / n_bins, int(chosen.sum()), *means))
     return found
+
+
+def _bins_of(p: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+    return np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
 
 
 def expected_calibration_error(
@@ -173,10 +177,11 @@ def calibration_sums(
 ) -> NDArray[np.float64]:
     """(n_docs, n_bins, 2): in each bin the sum of confidence less right, and how many answers."""
     place = {doc: i for i, doc in enumerate(docs)}
+    p = np.asarray([o.top_probability for o in outcomes], dtype=float)
+    right = np.asarray([o.top_is_gold for o in outcomes], dtype=float)
+    where = np.asarray([place[o.doc] for o in outcomes], dtype=np.int64), _bins_of(p, n_bins)
     sums = np.zeros((len(docs), n_bins, 2))
-    for o in outcomes:
-        bin = min(int(o.top_probability * n_bins), n_bins - 1)
-        sums[place[o.doc], bin] += o.top_probability - o.top_is_gold, 1.0
+    np.add.at(sums, where, np.stack([p - right, np.ones_like(p)], axis=1))
     return sums
 
 

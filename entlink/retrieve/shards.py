@@ -96,8 +96,8 @@ class Shards:
     def join(self, out: Path, config: IndexConfig) -> None:
         """Write all that `SurfaceVectors.open` reads to a folder, and the columns of the KB.
 
-        Memory: the index without its vectors, those it is trained on, and one shard; of a flat one
-        its vectors.
+        Memory: the index without its vectors, those it is trained on, and one shard. A flat one
+        needs all of its vectors, and gets no columns.
         """
         if left := self.missing():
             raise BundleError(
@@ -106,19 +106,15 @@ class Shards:
             )
         counts = [(len(shard["rows"]), len(shard["words"])) for shard in self._read("rows,words")]
         n, n_words = np.sum(counts, axis=0).tolist()
-        if self._exact:
-            names = _Joined(out, n, n_words)
-            for shard in self._read("rows,words,ends"):
-                names.add(shard)
-            names.close()
+        dim = None if self._exact else next(self._read("codes"))["codes"].shape[1]
+        made = _Joined(out, n, n_words, dim)
+        for shard in self._read("rows,words,ends" + ("" if dim is None else ",codes,scales")):
+            made.add(shard)
+        made.close()
+        if dim is None:
             parts = [shard["vectors"] for shard in self._read("vectors")]
             VectorIndex.build(np.concatenate(parts, dtype=np.float32)).save(out / "index.faiss")
             return
-        dim = next(self._read("codes"))["codes"].shape[1]
-        made = _Joined(out, n, n_words, dim)
-        for shard in self._read("codes,scales,rows,words,ends"):
-            made.add(shard)
-        made.close()
         resolved = config.resolved(n, dim)
         log.info("making an index %s of %d vectors", resolved.factory, n)
         VectorIndex.over(StoredVectors.open(out), resolved).save(out / "index.faiss")

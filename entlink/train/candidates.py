@@ -56,7 +56,7 @@ def contexts_of(lists: Sequence[Candidates]) -> list[tuple[str, str, str]]:
 def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     """Candidate lists of all training mentions outside the held-out documents."""
     generator = random.Random(config.seed)
-    examples = labelled_examples(config, generator)
+    examples = learnt_from(config, read_examples(config.mentions), generator)
     if config.relations is not None:
         examples += _made(config, kb, config.relations, generator)
     rows = kb.rows_of(list({e.gold for e in examples}))
@@ -80,11 +80,14 @@ def mine(config: RerankerTraining, kb: KnowledgeBase) -> list[Candidates]:
     return lists
 
 
-def labelled_examples(config: RerankerTraining, generator: random.Random) -> list[Example]:
-    """The labelled mentions that are learnt from: outside the held-out documents, and drawn."""
-    examples = [e for e in read_examples(config.mentions) if fold_of(e.doc, config.hold_out) != 0]
+def learnt_from(
+    config: RerankerTraining, labelled: Sequence[Example], generator: random.Random | None = None
+) -> list[Example]:
+    """Of all labelled mentions those that ``mine`` takes: outside the held-out documents, drawn."""
+    examples = [e for e in labelled if fold_of(e.doc, config.hold_out) != 0]
     if not config.n_labelled:
         return examples
+    generator = generator or random.Random(config.seed)
     return generator.sample(examples, min(config.n_labelled, len(examples)))
 
 

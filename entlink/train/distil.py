@@ -26,7 +26,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.records import Entity
 from entlink.train import data
 from entlink.train.calibration import CalibrationTraining, train_calibration
-from entlink.train.candidates import Candidates, labelled_examples
+from entlink.train.candidates import Candidates, learnt_from
 from entlink.train.distil_config import DistilTraining, is_left_out, mining_of
 from entlink.train.distil_losses import LOSSES
 from entlink.train.distil_measure import Probe
@@ -224,11 +224,9 @@ def probe_of(config: DistilTraining, student: Student, table: EntityTable) -> Pr
     entities = read_views([config.kb])[0]
     rows = {entity.id: row for row, entity in enumerate(entities)}
     dev = data.read_examples(config.dev)
-    mining = mining_of(config)
-    learnt = labelled_examples(mining, random.Random(mining.seed))  # as mine() draws them
-    seen = [e for e in learnt if e.gold in rows]
-    held_out = [e for e in data.read_examples(config.mentions) if e.gold in rows]
-    held_out = [e for e in held_out if data.fold_of(e.doc, config.hold_out) == 0]
+    every = data.read_examples(config.mentions)
+    seen = [e for e in learnt_from(mining_of(config), every) if e.gold in rows]
+    held_out = [e for e in every if e.gold in rows and data.fold_of(e.doc, config.hold_out) == 0]
     chance = random.Random(0)
     groups = {
         "dev": dev,

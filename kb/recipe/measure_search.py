@@ -15,7 +15,7 @@ from entlink.evaluate.formats import GoldDocument, read_corpus
 from entlink.inputs import MentionInput, mention_input, with_full_names
 from entlink.linker import Linker
 from entlink.records import Document, Mention
-from entlink.retrieve.index import open_index, use_threads
+from entlink.retrieve.index import VectorIndex, open_index, use_threads
 from entlink.retrieve.index_config import IndexConfig
 from entlink.retrieve.stored import StoredVectors
 from entlink.vectors import make_vectors
@@ -57,12 +57,13 @@ def measure_search(bundle: Path, shared: Path, index: str | None) -> dict[str, o
     inputs, wanted = _mentions(linker, shared)
     encoder = linker.retriever.encoder
     queries = searched_with(encoder, inputs)
-    near, times = _timed(folder, config, queries)
+    searcher = open_index(folder, config)
+    near, times = _timed(searcher, queries)
     started = time.perf_counter()
     for item in inputs[:WHOLE]:
         linker.retriever.retrieve([item], k=K)
     whole = (time.perf_counter() - started) / len(inputs[:WHOLE])
-    in_batches = _in_batches(folder, config, encoder, inputs)
+    in_batches = _in_batches(searcher, encoder, inputs)
     rows = np.load(folder / "rows.npy", mmap_mode="r")
     exact = [entities(rows, p) for p in exactly(StoredVectors.open(folder), queries, _FETCH)]
     found = [entities(rows, positions) for positions in near]
@@ -122,10 +123,9 @@ def recall(exact: list[list[int]], found: list[list[int]]) -> float:
 
 
 def _timed(
-    folder: Path, config: IndexConfig, queries: NDArray[np.float32]
+    index: VectorIndex, queries: NDArray[np.float32]
 ) -> tuple[list[NDArray[np.int64]], list[float]]:
     """What is found, and milliseconds, one query after another."""
-    index = open_index(folder, config)
     index.search(queries[:20], k=_FETCH)  # its pages are in memory
     found, times = [], []
     for query in queries:
@@ -135,11 +135,8 @@ def _timed(
     return found, times
 
 
-def _in_batches(
-    folder: Path, config: IndexConfig, encoder: DualEncoder, inputs: list[MentionInput]
-) -> float:
+def _in_batches(index: VectorIndex, encoder: DualEncoder, inputs: list[MentionInput]) -> float:
     """Mentions a second that are encoded and searched for with all threads."""
-    index = open_index(folder, config)
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     use_threads(THREADS)

@@ -49,12 +49,9 @@ def is_part(lost: Lost) -> bool:
 def is_initials(lost: Lost) -> bool:
     """The first letters of a name's words, small ones in or out."""
     own = "".join(c for c in normalise(lost["text"]) if c.isalpha())
-    names = [kept for words in names_of(lost) for kept in (words, [*_long(words)])]
+    names = names_of(lost)
+    names += [[word for word in words if word not in _SMALL] for words in names]
     return own in {"".join(word[0] for word in words) for words in names}
-
-
-def _long(words: Sequence[str]) -> Iterator[str]:
-    return (word for word in words if word not in _SMALL)
 
 
 def is_adjective(lost: Lost) -> bool:

@@ -13,7 +13,7 @@ from entlink.kb.store import KnowledgeBase
 from entlink.rerank.cross_encoder import PairReader
 from entlink.rerank.reading import read_candidates
 from entlink.retrieve.dense import Retriever, SurfaceVectors
-from entlink.train.candidates import labelled_examples
+from entlink.train.candidates import learnt_from
 from entlink.train.data import Example, fold_of, read_examples
 from entlink.train.distil_config import DistilTraining, mining_of
 from entlink.train.distil_scores import reader_of
@@ -28,9 +28,8 @@ def teacher_report(config: DistilTraining, n: int) -> dict[str, dict[str, float]
     kb = KnowledgeBase.open(config.kb)
     every = read_examples(config.mentions)
     gold = kb.rows_of(sorted({e.gold for e in every}))
-    mining = mining_of(config)
     groups = {
-        "train": labelled_examples(mining, random.Random(mining.seed)),  # what students learn from
+        "train": learnt_from(mining_of(config), every),
         "held_out": [e for e in every if fold_of(e.doc, config.hold_out) == 0],
     }
     reader = reader_of(config.teacher, config.scores, config.backend)
